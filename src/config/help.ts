@@ -1,0 +1,73 @@
+/** --help and the option reference of docs/OPERATING.md, rendered from the table. */
+import { type Command, defaultOf, environmentName, flagOf, isRole, type Option, options } from "./options.ts";
+
+const table = Object.entries(options) as readonly (readonly [string, Option])[];
+
+const about: { readonly [C in Command]: string } = {
+  lb: "scale --role=lb --backend=HOST:PORT[,weight=N] …\n\nThe load balancer in front of role app.",
+  app: "scale --role=app [entry.ts]\n\nServes the routes of an application. Without an entry: the built-in demo.",
+  worker: "scale --role=worker [entry.ts]\n\nRuns the jobs of an application. Without an entry: the built-in demo.",
+  dev: "scale dev [entry.ts]\n\nBalancer, applications, worker and embedded stores on this machine, in one terminal.",
+  migrate: "scale migrate [entry.ts]\n\nApplies the application's migrations that are pending.",
+  init: "scale init [directory]\n\nWrites entry.ts, scale.d.ts and tsconfig.json to begin with.",
+  postgres:
+    "scale postgres\n\nThe embedded PostgreSQL as a process of its own. For development; production runs PostgreSQL.",
+};
+
+const overview = `scale: load balancer, application server and worker in one binary.
+
+  scale dev [entry.ts]               everything on this machine, nothing to install
+  scale --role=lb                    load balancer
+  scale --role=app [entry.ts]        application server
+  scale --role=worker [entry.ts]     background worker
+  scale migrate [entry.ts]           apply the application's migrations
+  scale init [directory]             begin a new application
+  scale postgres                     the embedded PostgreSQL of scale dev
+
+  scale dev --help, scale --role=lb --help …   the options of each
+  scale --version
+
+Precedence: flag > environment (SCALE_<NAME>) > --config=scale.toml > default.
+Exit codes: 0 ok, 1 failure at run time, 2 usage, 78 configuration.
+`;
+
+/** The text of --help for a command, or the overview. */
+export function helpText(command: Command | undefined): string {
+  if (command === undefined) return overview;
+  const lines = optionsOf(command).map(([name, option]) => {
+    const usual = defaultOf(option, command);
+    const left = option.switch ? flagOf(name) : `${flagOf(name)}=${option.form}`;
+    return `  ${left.padEnd(38)} ${option.help}${usual === undefined ? "" : ` [${usual}]`}${option.many ? " (repeatable)" : ""}`;
+  });
+  return `${about[command]}\n\n${lines.join("\n")}\n\nEach also reads SCALE_<NAME>${bareNames(command)}.\n`;
+}
+
+/** A Markdown table of every option, for the manual. */
+export function optionReference(): string {
+  const rows = table.map(([name, option]) => {
+    const variables = [environmentName(name), ...(option.env ?? [])].map(code).join(" ");
+    return `| ${code(`${flagOf(name)}=${option.form}`)} | ${defaultsText(option)} | ${option.commands.join(" ")} | ${option.help} | ${variables} |`;
+  });
+  return ["| flag | default | of | meaning | environment |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+function optionsOf(command: Command): readonly (readonly [string, Option])[] {
+  return table.filter(([, option]) => option.commands.includes(command));
+}
+
+function bareNames(command: Command): string {
+  const bare = optionsOf(command).flatMap(([, option]) => option.env ?? []);
+  return bare.length > 0 ? `, then ${bare.join(", ")}` : "";
+}
+
+function defaultsText(option: Option): string {
+  if (option.default === undefined) return "";
+  if (typeof option.default === "string") return code(option.default);
+  return Object.entries(option.default)
+    .map(([command, text]) => `${code(text)}${command === "*" ? "" : ` (${isRole(command) ? "role " : ""}${command})`}`)
+    .join(", ");
+}
+
+function code(text: string): string {
+  return `\`${text.replaceAll("|", "\\|")}\``;
+}

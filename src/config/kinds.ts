@@ -1,0 +1,137 @@
+/** The kinds of option values: how a text becomes a value, and the form --help shows. The table that uses them is options.ts. */
+import { type Cidr, parseCidr } from "../std/cidr.ts";
+import {
+  ExpectedError,
+  formatHostPort,
+  type HostPort,
+  parseBytes,
+  parseCount,
+  parseDuration,
+  parseHostPort,
+} from "../std/units.ts";
+
+interface Kind<T> {
+  readonly form: string;
+  readonly parse: (text: string) => T;
+}
+
+/** A server behind the balancer. */
+export interface Backend extends HostPort {
+  /** Name in logs, metrics and messages: HOST:PORT as it was given. */
+  readonly name: string;
+  readonly weight: number;
+}
+
+export const text: Kind<string> = { form: "TEXT", parse: nonEmpty("a text that is not empty") };
+export const path: Kind<string> = { form: "PATH", parse: nonEmpty("a path") };
+export const duration: Kind<number> = { form: "DURATION", parse: parseDuration };
+export const bytes: Kind<number> = { form: "SIZE", parse: parseBytes };
+export const cidr: Kind<Cidr> = { form: "CIDR", parse: parseCidr };
+
+export const name: Kind<string> = {
+  form: "NAME",
+  parse: (value) => {
+    if (/^[a-z0-9][a-z0-9_-]{0,62}$/.test(value)) return value;
+    throw new ExpectedError("lower-case letters, digits, - and _, at most 63");
+  },
+};
+
+export const onOff: Kind<boolean> = {
+  form: "on|off",
+  parse: (value) => {
+    if (value === "on" || value === "true" || value === "1") return true;
+    if (value === "off" || value === "false" || value === "0") return false;
+    throw new ExpectedError("on or off");
+  },
+};
+
+export function count(min: number, max: number): Kind<number> {
+  return { form: "N", parse: (value) => parseCount(value, min, max) };
+}
+
+export function durationUpTo(seconds: number): Kind<number> {
+  return {
+    form: "DURATION",
+    parse: (value) => {
+      const milliseconds = parseDuration(value);
+      if (milliseconds <= seconds * 1_000) return milliseconds;
+      throw new ExpectedError(`a duration of at most ${seconds}s`);
+    },
+  };
+}
+
+export function choice<const C extends string>(...choices: readonly C[]): Kind<C> {
+  return {
+    form: choices.join("|"),
+    parse: (value) => {
+      const found = choices.find((candidate) => candidate === value);
+      if (found !== undefined) return found;
+      throw new ExpectedError(choices.join(" or "));
+    },
+  };
+}
+
+export function hostPort(defaultHost: string): Kind<HostPort> {
+  return { form: "HOST:PORT", parse: (value) => parseHostPort(value, defaultHost) };
+}
+
+export const httpUrl: Kind<URL> = {
+  form: "URL",
+  parse: (value) => {
+    const url = URL.canParse(value) ? new URL(value) : undefined;
+    if ((url?.protocol === "http:" || url?.protocol === "https:") && url.pathname === "/") return url;
+    throw new ExpectedError("an address such as https://example.com, without a path");
+  },
+};
+
+/** A URL of one of the given schemes, kept as text: the driver that opens it reads its own parameters. */
+export function storeUrl(...schemes: readonly string[]): Kind<string> {
+  const form = schemes.map((scheme) => (scheme === "file:" ? "file:PATH" : `${scheme}//HOST…`)).join(", ");
+  return {
+    form: "URL",
+    parse: (value) => {
+      if (URL.canParse(value) && schemes.includes(new URL(value).protocol)) return value;
+      throw new ExpectedError(`a URL such as ${form}`);
+    },
+  };
+}
+
+const weightMax = 1_000;
+
+export const backend: Kind<Backend> = {
+  form: "HOST:PORT[,weight=N]",
+  parse: (value) => {
+    const [address = "", ...parameters] = value.split(",");
+    const target = parseHostPort(address, "127.0.0.1");
+    if (target.port === 0) throw new ExpectedError("HOST:PORT with a port 1–65535");
+    let weight = 1;
+    for (const parameter of parameters) {
+      const match = /^weight=(\d+)$/.exec(parameter);
+      if (!match) throw new ExpectedError("HOST:PORT, optionally followed by ,weight=N");
+      weight = parseCount(match[1]!, 1, weightMax);
+    }
+    return { ...target, name: formatHostPort(target), weight };
+  },
+};
+
+/** How many rows `scale migrate --demo-data` makes. */
+export interface DemoData {
+  readonly users: number;
+  readonly posts: number;
+}
+
+export const demoData: Kind<DemoData> = {
+  form: "users:N,posts:N",
+  parse: (value) => {
+    const match = /^users:(\d{1,9}),posts:(\d{1,9})$/.exec(value);
+    if (match && Number(match[1]) > 0) return { users: Number(match[1]), posts: Number(match[2]) };
+    throw new ExpectedError("users:N,posts:N with at least one user");
+  },
+};
+
+function nonEmpty(expected: string): (value: string) => string {
+  return (value) => {
+    if (value !== "") return value;
+    throw new ExpectedError(expected);
+  };
+}

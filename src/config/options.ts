@@ -1,0 +1,391 @@
+/**
+ * The one table of options. Flags, environment variables, scale.toml, --help, --print-config and the reference in docs/OPERATING.md
+ * are renderings of it. Reading the three sources is load.ts; nothing here touches argv, the environment or a file.
+ *
+ * A key healthInterval is the flag --health-interval, the variable SCALE_HEALTH_INTERVAL and the line health-interval = "2s".
+ */
+import type { Cidr } from "../std/cidr.ts";
+import type { HostPort } from "../std/units.ts";
+import * as kind from "./kinds.ts";
+
+export const roles = ["lb", "app", "worker"] as const;
+export const tools = ["dev", "migrate", "init", "postgres"] as const;
+export type Role = (typeof roles)[number];
+export type Tool = (typeof tools)[number];
+/** What the command line asked for: a role or a tool. */
+export type Command = Role | Tool;
+
+/** Several defaults where commands differ; "*" is for the others. */
+type Defaults = { readonly [C in Command | "*"]?: string };
+
+export interface Option<T = unknown> {
+  readonly parse: (text: string) => T;
+  /** The form of a value in --help: HOST:PORT, DURATION. */
+  readonly form: string;
+  /** Written as a user would write it, and parsed like it. */
+  readonly default?: string | Defaults;
+  readonly help: string;
+  readonly commands: readonly Command[];
+  /** Bare environment variables of the field, which SCALE_<NAME> beats. */
+  readonly env?: readonly string[];
+  /** May be given several times; in the environment separated by white space. */
+  readonly many?: true;
+  /** Given alone it means "on". */
+  readonly switch?: true;
+  /** Holds a password: masked in print, warned about in argv, and @FILE reads it from a file. */
+  readonly secret?: true;
+}
+
+const everyone: readonly Command[] = [...roles, ...tools];
+const serving: readonly Command[] = [...roles, "dev"];
+const runtime: readonly Command[] = ["app", "worker", "dev"];
+
+export const options = {
+  // Listening
+  listen: {
+    ...kind.hostPort("127.0.0.1"),
+    default: { lb: "0.0.0.0:8080", app: "127.0.0.1:3000", dev: "127.0.0.1:8080", postgres: "127.0.0.1:0" },
+    env: ["PORT"],
+    commands: ["lb", "app", "dev", "postgres"],
+    help: "address of the public listener; port 0 takes a free one",
+  },
+  admin: {
+    ...kind.hostPort("127.0.0.1"),
+    default: "127.0.0.1:0",
+    commands: serving,
+    help: "address of /healthz, /readyz and /metrics; port 0 takes a free one, printed and kept in the run directory",
+  },
+  runDir: {
+    ...kind.path,
+    default: ".scale/run",
+    commands: serving,
+    help: "directory in which a running process leaves its addresses",
+  },
+  instance: {
+    ...kind.text,
+    commands: roles,
+    help: "name of this process in logs and in X-Served-By (default: role and process id)",
+  },
+  trustedProxies: {
+    ...kind.cidr,
+    default: "127.0.0.0/8 ::1/128",
+    many: true,
+    commands: ["lb", "app", "dev"],
+    help: "networks whose X-Forwarded-* are believed",
+  },
+  publicUrl: {
+    ...kind.httpUrl,
+    commands: ["app", "worker", "dev"],
+    help: "the address users type: decides the session cookie's name and Secure, Origin checks and absolute links",
+  },
+
+  // Balancing
+  backend: {
+    ...kind.backend,
+    many: true,
+    commands: ["lb"],
+    help: "an application server; weight=N sends it N times the share of weight 1",
+  },
+  healthPath: { ...kind.path, default: "/readyz", commands: ["lb"], help: "path that health checks ask for" },
+  healthInterval: {
+    ...kind.duration,
+    default: { "*": "2s", dev: "250ms" },
+    commands: ["lb", "dev"],
+    help: "pause between two checks of one target",
+  },
+  healthTimeout: { ...kind.duration, default: "2s", commands: ["lb"], help: "a check that takes longer has failed" },
+  healthRise: {
+    ...kind.count(1, 100),
+    default: "2",
+    commands: ["lb"],
+    help: "passes in a row that make a target healthy",
+  },
+  healthFall: {
+    ...kind.count(1, 100),
+    default: "3",
+    commands: ["lb"],
+    help: "failures in a row that make a target unhealthy",
+  },
+  connectTimeout: { ...kind.duration, default: "2s", commands: ["lb"], help: "time to connect to a target" },
+  responseTimeout: {
+    ...kind.duration,
+    default: "60s",
+    commands: ["lb"],
+    help: "time from the end of a request to the first byte of its response",
+  },
+  headerTimeout: {
+    ...kind.duration,
+    default: "10s",
+    commands: ["lb"],
+    help: "time a client has to send a whole request head",
+  },
+  bodyTimeout: {
+    ...kind.duration,
+    default: "30s",
+    commands: ["lb"],
+    help: "time without a byte after which a body is given up",
+  },
+  keepAliveTimeout: {
+    ...kind.duration,
+    default: "75s",
+    commands: ["lb"],
+    help: "time an idle client connection stays open",
+  },
+  upstreamKeepAliveTimeout: {
+    ...kind.duration,
+    default: "60s",
+    commands: ["lb"],
+    help: "time an idle connection to a target stays pooled; an app's --idle-timeout must be longer",
+  },
+  upstreamIdleMax: {
+    ...kind.count(0, 100_000),
+    default: "256",
+    commands: ["lb"],
+    help: "idle connections kept for each target",
+  },
+  headBytesMax: { ...kind.bytes, default: "32KiB", commands: ["lb"], help: "largest request or response head" },
+  headFieldsMax: { ...kind.count(1, 10_000), default: "100", commands: ["lb"], help: "most fields in a head" },
+  targetBytesMax: { ...kind.bytes, default: "8KiB", commands: ["lb"], help: "longest request target" },
+  connectionsMax: {
+    ...kind.count(1, 1_000_000),
+    default: "15000",
+    commands: ["lb"],
+    help: "most client connections at a time",
+  },
+  retriesMax: {
+    ...kind.count(0, 10),
+    default: "2",
+    commands: ["lb"],
+    help: "further targets tried when a request provably had no effect",
+  },
+
+  // Stores
+  databaseUrl: {
+    ...kind.storeUrl("postgres:", "postgresql:"),
+    env: ["DATABASE_URL"],
+    secret: true,
+    commands: [...runtime, "migrate"],
+    help: "PostgreSQL of the application",
+  },
+  redisUrl: {
+    ...kind.storeUrl("redis:", "rediss:", "file:"),
+    env: ["REDIS_URL"],
+    secret: true,
+    commands: runtime,
+    help: "cache, sessions and queue in one: redis://, rediss://, or file:PATH on one machine",
+  },
+  cacheUrl: {
+    ...kind.storeUrl("redis:", "rediss:", "file:"),
+    env: ["CACHE_URL"],
+    secret: true,
+    commands: runtime,
+    help: "cache and sessions, if not --redis-url",
+  },
+  queueUrl: {
+    ...kind.storeUrl("redis:", "rediss:", "file:"),
+    env: ["QUEUE_URL"],
+    secret: true,
+    commands: runtime,
+    help: "queue, if not --redis-url; a Redis for it must not evict",
+  },
+  namespace: {
+    ...kind.name,
+    default: "scale",
+    commands: runtime,
+    help: "prefix of every key, so that two applications can share a Redis",
+  },
+  sqlPoolMax: { ...kind.count(1, 1_000), default: "10", commands: runtime, help: "connections to PostgreSQL" },
+  sqlStatementTimeout: {
+    ...kind.duration,
+    default: "30s",
+    commands: runtime,
+    help: "a statement that runs longer is cancelled",
+  },
+  migrate: {
+    ...kind.choice("check", "auto"),
+    default: "check",
+    commands: ["app"],
+    help: "auto: apply pending migrations at start; check: refuse to be ready",
+  },
+
+  // Serving
+  requestTimeout: {
+    ...kind.duration,
+    default: "30s",
+    commands: ["app", "dev"],
+    help: "a handler that takes longer is aborted and answered with 503",
+  },
+  requestsInFlightMax: {
+    ...kind.count(1, 1_000_000),
+    default: "1000",
+    commands: ["app"],
+    help: "requests handled at a time; one more is answered with 503",
+  },
+  bodyBytesMax: { ...kind.bytes, default: "1MiB", commands: ["app", "dev"], help: "largest request body" },
+  idleTimeout: {
+    ...kind.durationUpTo(255),
+    default: "75s",
+    commands: ["app"],
+    help: "time an idle connection stays open; longer than a balancer pools it",
+  },
+  staticDir: {
+    ...kind.path,
+    commands: ["app", "dev"],
+    help: "directory of static files (default: public beside the entry)",
+  },
+  servedBy: {
+    ...kind.onOff,
+    default: { "*": "off", dev: "on" },
+    switch: true,
+    commands: ["app"],
+    help: "send X-Served-By with the instance's name",
+  },
+  sessionIdleTimeout: {
+    ...kind.duration,
+    default: "14d",
+    commands: ["app", "dev"],
+    help: "a session unused for this long ends",
+  },
+  sessionLifetime: { ...kind.duration, default: "90d", commands: ["app", "dev"], help: "a session this old ends" },
+
+  // Jobs
+  concurrency: { ...kind.count(1, 10_000), default: "10", commands: ["worker", "dev"], help: "jobs run at a time" },
+  prefetch: {
+    ...kind.count(0, 10_000),
+    commands: ["worker"],
+    help: "jobs held beyond those running (default: 64, or twice --concurrency where that is more)",
+  },
+  jobLease: {
+    ...kind.duration,
+    default: "10s",
+    commands: ["worker"],
+    help: "a worker silent for this long loses its jobs to another",
+  },
+
+  // Stopping
+  drainDelay: {
+    ...kind.duration,
+    default: "3s",
+    commands: ["app"],
+    help: "time between turning not ready and closing, for balancers to notice",
+  },
+  drainTimeout: {
+    ...kind.duration,
+    default: "25s",
+    commands: roles,
+    help: "time that work under way has to finish after SIGTERM",
+  },
+
+  stopWithParent: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: [...roles, "postgres"],
+    help: "drain when the process that started this one is gone",
+  },
+
+  // Watching
+  logLevel: {
+    ...kind.choice("debug", "info", "warn", "error", "silent"),
+    default: "info",
+    env: ["LOG_LEVEL"],
+    commands: everyone,
+    help: "least severe line that is logged",
+  },
+  logFormat: {
+    ...kind.choice("auto", "json", "pretty"),
+    default: "auto",
+    commands: everyone,
+    help: "auto: pretty on a terminal, JSON elsewhere",
+  },
+  accessLog: { ...kind.onOff, default: "on", switch: true, commands: serving, help: "one line a request or job" },
+
+  // Tools
+  apps: { ...kind.count(1, 64), default: "2", commands: ["dev"], help: "application servers to start" },
+  watch: { ...kind.onOff, default: "on", switch: true, commands: ["dev"], help: "reload on save" },
+  dataDir: {
+    ...kind.path,
+    default: { dev: ".scale", postgres: ".scale/postgres" },
+    commands: ["dev", "postgres"],
+    help: "directory of the embedded stores",
+  },
+  status: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["migrate"],
+    help: "list migrations and change nothing",
+  },
+  dryRun: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["migrate"],
+    help: "print what would run and change nothing",
+  },
+  demoData: { ...kind.demoData, commands: ["migrate"], help: "fill the demo's tables, e.g. users:10000,posts:1000000" },
+  force: { ...kind.onOff, default: "off", switch: true, commands: ["init"], help: "overwrite files that exist" },
+
+  // The command line itself
+  config: { ...kind.path, commands: everyone, help: "a TOML file with any of these options, e.g. scale.toml" },
+  printConfig: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: everyone,
+    help: "print every value and where it came from, and exit",
+  },
+} as const satisfies { readonly [name: string]: Option };
+
+export type OptionName = keyof typeof options;
+
+type ValueOf<O> = O extends { parse: (text: string) => infer T }
+  ? O extends { many: true }
+    ? readonly T[]
+    : O extends { default: string | Defaults }
+      ? T
+      : T | undefined
+  : never;
+
+/** Every option's value. One that the command does not know holds its default, or undefined. */
+export type Options = { readonly [N in OptionName]: ValueOf<(typeof options)[N]> };
+
+/** What a role or tool is started with. */
+export interface Config extends Options {
+  readonly command: Command;
+  /** What follows the options: the entry for dev, app, worker and migrate, a directory for init. */
+  readonly argument: string | undefined;
+  /** This binary's way to start itself again: [executable] or [bun, main.ts]. */
+  readonly self: readonly string[];
+  /** What somebody set, as it was written: for a tool that starts roles and hands its options on. */
+  readonly given: ReadonlyMap<OptionName, readonly string[]>;
+}
+
+export type { Cidr, HostPort };
+export type Backend = kind.Backend;
+
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+export function flagOf(name: string): string {
+  return `--${kebab(name)}`;
+}
+
+export function environmentName(name: string): string {
+  return `SCALE_${kebab(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+export function isTool(word: string): word is Tool {
+  return (tools as readonly string[]).includes(word);
+}
+
+export function isRole(word: string): word is Role {
+  return (roles as readonly string[]).includes(word);
+}
+
+/** The default as text, the way it would be written. */
+export function defaultOf(option: Option, command: Command): string | undefined {
+  if (typeof option.default !== "object") return option.default;
+  return option.default[command] ?? option.default["*"];
+}

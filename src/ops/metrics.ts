@@ -1,0 +1,183 @@
+/**
+ * The one table of metrics, and how their numbers reach /metrics. Code on the hot path counts in plain numbers of its own and is
+ * read when scraped (`collect`, `collectHistogram`); everything else uses `counter`, `gauge` and `histogram`. An application's own
+ * metrics are registered by runtime/metrics.ts into the same registry.
+ */
+import { Counter, Gauge, Histogram as PromHistogram, type Metric, Registry } from "prom-client";
+
+import { type Histogram, secondsBuckets } from "../std/histogram.ts";
+
+interface Definition {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels?: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+/** Every metric scale itself publishes; docs/OPERATING.md lists them from here. */
+export const metricTable = {
+  // every role
+  http_requests_total: { type: "counter", help: "Requests answered", labels: ["method", "route", "status"] },
+  http_request_duration_seconds: {
+    type: "histogram",
+    help: "Time from the request's head to the end of its response",
+    labels: ["method", "route"],
+  },
+  process_cpu_seconds_total: { type: "counter", help: "User and system CPU time spent" },
+  process_resident_memory_bytes: { type: "gauge", help: "Resident memory" },
+  process_start_time_seconds: { type: "gauge", help: "Start time since the Unix epoch" },
+  process_open_fds: { type: "gauge", help: "Open file descriptors" },
+  scale_build_info: { type: "gauge", help: "1, labelled with version and role", labels: ["version", "role"] },
+  scale_ready: { type: "gauge", help: "1 while /readyz answers 200" },
+  scale_log_lines_dropped_total: { type: "counter", help: "Log lines lost because nobody read stdout" },
+  // role lb
+  lb_connections_open: { type: "gauge", help: "Client connections open" },
+  lb_connections_accepted_total: { type: "counter", help: "Client connections accepted" },
+  lb_connections_refused_total: { type: "counter", help: "Client connections closed because of --connections-max" },
+  lb_bytes_total: { type: "counter", help: "Bytes on client connections, received and sent", labels: ["direction"] },
+  lb_requests_in_flight: { type: "gauge", help: "Requests being handled" },
+  lb_retries_total: { type: "counter", help: "Requests sent to a further target, by reason", labels: ["reason"] },
+  lb_target_healthy: { type: "gauge", help: "1 while the target may be routed to", labels: ["target"] },
+  lb_target_requests_in_flight: { type: "gauge", help: "Requests the target is handling", labels: ["target"] },
+  lb_target_requests_total: { type: "counter", help: "Requests given to the target", labels: ["target"] },
+  lb_target_responses_total: { type: "counter", help: "Requests the target itself answered", labels: ["target"] },
+  lb_target_connects_total: { type: "counter", help: "Connections opened to the target", labels: ["target"] },
+  lb_target_connect_failures_total: { type: "counter", help: "Connections that failed to open", labels: ["target"] },
+  lb_target_connections_open: { type: "gauge", help: "Connections to the target", labels: ["target"] },
+  // role app
+  app_requests_in_flight: { type: "gauge", help: "Requests being handled" },
+  app_requests_shed_total: { type: "counter", help: "Requests answered 503 because too many were in flight" },
+  app_requests_timed_out_total: { type: "counter", help: "Requests answered 503 because --request-timeout passed" },
+  // stores, in role app and role worker
+  store_up: { type: "gauge", help: "1 if the store answered its last probe", labels: ["store"] },
+  cache_operations_total: {
+    type: "counter",
+    help: "Cache look-ups by outcome: hit, miss, coalesced, error",
+    labels: ["outcome"],
+  },
+  queue_jobs: {
+    type: "gauge",
+    help: "Jobs of a queue by state: waiting, delayed, running, dead; at most 5 s old",
+    labels: ["queue", "state"],
+  },
+  // role worker
+  jobs_processed_total: {
+    type: "counter",
+    help: "Deliveries by result: completed, retried, discarded, postponed, released, lost",
+    labels: ["queue", "job", "result"],
+  },
+  job_duration_seconds: { type: "histogram", help: "Time a handler ran", labels: ["queue", "job"] },
+  job_wait_seconds: {
+    type: "histogram",
+    help: "Time from when a job was available to when it started",
+    labels: ["queue", "job"],
+  },
+  jobs_recovered_total: { type: "counter", help: "Jobs taken over from a worker that went silent" },
+  worker_slots: { type: "gauge", help: "Jobs run at a time (--concurrency)" },
+  worker_slots_used: { type: "gauge", help: "Jobs running" },
+  // enqueueing, in role app and role worker
+  jobs_enqueued_total: { type: "counter", help: "Jobs the queue has taken", labels: ["job"] },
+} as const satisfies { readonly [name: string]: Definition };
+
+export type MetricName = keyof typeof metricTable;
+type NamesOf<T extends Definition["type"]> = {
+  [N in MetricName]: (typeof metricTable)[N]["type"] extends T ? N : never;
+}[MetricName];
+
+export type Labels = { readonly [label: string]: string };
+/** Reports one series' value during a scrape. */
+export type Report = (labels: Labels, value: number) => void;
+
+/** What /metrics shows. */
+export const registry = new Registry();
+
+const definitionOf = (name: MetricName): Definition => metricTable[name];
+const made = new Map<MetricName, Counter | Gauge | PromHistogram>();
+
+function once<M extends Counter | Gauge | PromHistogram>(name: MetricName, make: (definition: Definition) => M): M {
+  const existing = made.get(name);
+  if (existing) return existing as M;
+  const metric = make(definitionOf(name));
+  made.set(name, metric);
+  return metric;
+}
+
+/** A counter off the hot path (about 0.5 µs an inc). */
+export function counter(name: NamesOf<"counter">): Counter {
+  return once(
+    name,
+    ({ help, labels = [] }) => new Counter({ name, help, labelNames: [...labels], registers: [registry] }),
+  );
+}
+
+export function gauge(name: NamesOf<"gauge">): Gauge {
+  return once(
+    name,
+    ({ help, labels = [] }) => new Gauge({ name, help, labelNames: [...labels], registers: [registry] }),
+  );
+}
+
+/** A histogram off the hot path (0.5–0.85 µs an observe). Observes seconds unless its name says otherwise. */
+export function histogram(name: NamesOf<"histogram">): PromHistogram {
+  return once(
+    name,
+    ({ help, labels = [], buckets = secondsBuckets }) =>
+      new PromHistogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [registry] }),
+  );
+}
+
+/** Publishes plain numbers as a counter or gauge: `read` is called at each scrape and reports every series. */
+export function collect(name: NamesOf<"counter" | "gauge">, read: (report: Report) => void): void {
+  const { type, help, labels = [] } = definitionOf(name);
+  publish(name, help, type, labels, () => {
+    const values: Value[] = [];
+    read((seriesLabels, value) => values.push({ labels: seriesLabels, value }));
+    return values;
+  });
+}
+
+/** Publishes plain histograms: `read` is called at each scrape and reports every series. */
+export function collectHistogram(
+  name: NamesOf<"histogram">,
+  read: (report: (labels: Labels, histogram: Histogram) => void) => void,
+): void {
+  const { help, labels = [] } = definitionOf(name);
+  publish(name, help, "histogram", labels, () => {
+    const values: Value[] = [];
+    read((seriesLabels, series) => pushHistogram(values, name, seriesLabels, series));
+    return values;
+  });
+}
+
+interface Value {
+  readonly metricName?: string;
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+function pushHistogram(values: Value[], name: string, labels: Labels, series: Histogram): void {
+  let below = 0;
+  for (const [index, bound] of series.bounds.entries()) {
+    below += series.counts[index]!;
+    values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: String(bound) }, value: below });
+  }
+  values.push({ metricName: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: series.count });
+  values.push({ metricName: `${name}_sum`, labels, value: series.sum });
+  values.push({ metricName: `${name}_count`, labels, value: series.count });
+}
+
+/** prom-client asks a registered metric for name, help, type and values, and nothing else when it renders. */
+function publish(name: string, help: string, type: string, labels: readonly string[], read: () => Value[]): void {
+  const metric = {
+    name,
+    help,
+    type,
+    labelNames: labels,
+    aggregator: "sum",
+    collect: () => undefined,
+    reset: () => undefined,
+    get: () => Promise.resolve({ name, help, type, aggregator: "sum", values: read() }),
+  };
+  registry.removeSingleMetric(name);
+  registry.registerMetric(metric as unknown as Metric);
+}

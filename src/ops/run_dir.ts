@@ -1,0 +1,49 @@
+/** Where a running process leaves its addresses: one JSON file a process in --run-dir, removed when it stops. */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { messageOf } from "../std/errors.ts";
+import { log } from "./log.ts";
+
+/** What others may know of a process. Nothing secret: the file is for people and tools of this machine. */
+export interface Presence {
+  readonly pid: number;
+  readonly role: string;
+  readonly instance?: string | undefined;
+  /** HOST:PORT of the service; absent where the role has none. */
+  readonly listen?: string | undefined;
+  readonly admin?: string | undefined;
+}
+
+/** Writes ROLE-PID.json and returns what removes it. A directory that cannot be written is a warning: serving matters more. */
+export function announce(directory: string, presence: Presence): () => void {
+  const file = join(directory, `${presence.role}-${presence.pid}.json`);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    sweep(directory);
+    writeFileSync(file, `${JSON.stringify(presence)}\n`, { mode: 0o600 });
+  } catch (error) {
+    log.warn(
+      { directory },
+      `cannot write the run directory: ${messageOf(error)}. Fix: --run-dir=DIR that this user can write`,
+    );
+  }
+  return () => rmSync(file, { force: true });
+}
+
+/** Removes files of processes that died without doing so. */
+function sweep(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    const pid = Number(/^[a-z]+-(\d+)\.json$/.exec(name)?.[1] ?? Number.NaN);
+    if (pid > 0 && !isAlive(pid)) rmSync(join(directory, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === "EPERM";
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * The module "scale": what an application may import. This is the contract that src/index.ts implements, role app and role worker serve,
+ * `scale init` writes next to an entry, and demo/social is written on. Versions add to it; nothing in it changes meaning.
+ * Durations are strings ("250ms", "10s", "5m", "1h", "30d") or milliseconds. Everything is usable in handlers and in jobs unless said.
+ */
+declare module "scale" {
+  type Duration = string | number;
+  type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined };
+  type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
+
+  /** "/users/:id/posts/:n" → { id: string; n: string }. */
+  type Params<P extends string> = P extends `${string}:${infer N}/${infer Rest}`
+    ? { readonly [K in N]: string } & Params<`/${Rest}`>
+    : P extends `${string}:${infer N}`
+      ? { readonly [K in N]: string }
+      : {};
+  interface RouteRequest<P extends string> extends Request {
+    readonly params: Params<P>;
+  }
+  /** What is neither a Response nor undefined (upgraded) is sent as JSON; JsonText is sent as it is. */
+  type Handler<P extends string> = (req: RouteRequest<P>) => unknown;
+  /** `import page from "./page.html"`: bundled, its scripts, styles and pictures served beside it under hashed names. */
+  interface HtmlImport {
+    readonly index: string;
+  }
+  type Route<P extends string> =
+    Handler<P> | Response | HtmlImport | { readonly [M in Method]?: Handler<P> | Response };
+
+  interface Definition<R extends string> {
+    /** Bun.serve's patterns. A path without the asked method answers 405 with Allow, before `fetch` is tried. */
+    routes?: { readonly [P in R]: Route<P> };
+    /** Everything else; also the whole application of a Hono, Elysia or bare handler. */
+    fetch?: (req: Request) => Response | Promise<Response>;
+    error?: (error: unknown) => Response | Promise<Response>;
+    jobs?: readonly Job<never>[];
+    /** Directory of ordered .sql files, relative to the entry. */
+    migrations?: string;
+    onStart?: () => void | Promise<void>;
+    onStop?: () => void | Promise<void>;
+  }
+  type App = Definition<string>;
+  /** Types the routes' parameters; a plain object with the same keys is accepted as a default export too. */
+  export function app<R extends string>(definition: Definition<R>): Definition<R>;
+
+  /** The request being served (not in jobs). Ambient: nothing is passed through. */
+  export function request(): {
+    readonly id: string;
+    readonly ip: string;
+    readonly secure: boolean;
+    readonly url: URL;
+    /** Aborted when the client leaves or --request-timeout passes. */
+    readonly signal: AbortSignal;
+  };
+  /** Structured log line, bound to the request or job being served; secrets redacted. */
+  export const log: {
+    [L in "debug" | "info" | "warn" | "error"]: (fields: { [key: string]: unknown }, message?: string) => void;
+  };
+  /** Thrown anywhere below a handler it becomes that response: { error: { code, message, …details } }. */
+  export class HttpError extends Error {
+    constructor(
+      status: number,
+      message: string,
+      details?: { code?: string; headers?: HeadersInit; [key: string]: unknown },
+    );
+  }
+  /** Token bucket shared by the fleet; throws HttpError 429 with Retry-After. */
+  export function limit(key: string, rule: { max: number; per: Duration }): Promise<void>;
+
+  type Parameter = string | number | bigint | boolean | Date | Uint8Array | null | readonly Parameter[];
+  type Query = <Row extends object = { [column: string]: unknown }>(
+    text: TemplateStringsArray,
+    ...values: readonly (Parameter | Fragment)[]
+  ) => Promise<Row[]>;
+  /** JSON text built by Postgres; returned from a handler it is the body, in a cache it is the value. */
+  interface JsonText {
+    readonly json: string;
+  }
+  interface Fragment {
+    readonly sql: unique symbol;
+  }
+  interface Tx {
+    readonly read: Query;
+    readonly write: Query;
+    json(text: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]): Promise<JsonText>;
+  }
+  export const sql: Tx & {
+    /** A piece of a statement: identifiers with sql.name, lists with sql.list. */
+    fragment(text: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]): Fragment;
+    name(identifier: string): Fragment;
+    list(values: readonly Parameter[]): Fragment;
+    /** Runs on the primary. Serialization failures and deadlocks run it again (3 attempts), so it must have no other effects. */
+    tx<T>(
+      body: (tx: Tx) => Promise<T>,
+      options?: { isolation?: "read committed" | "repeatable read" | "serializable"; attempts?: number },
+    ): Promise<T>;
+  };
+
+  export const cache: {
+    /** Returns the decoded stored form on a miss as on a hit; what JSON cannot carry is an error that names the path. */
+    get<T>(key: string, options: { ttl: Duration; tags?: readonly string[] }, load: () => Promise<T> | T): Promise<T>;
+    set(key: string, value: unknown, options: { ttl: Duration; tags?: readonly string[] }): Promise<void>;
+    invalidate(what: { keys?: readonly string[]; tags?: readonly string[] }): Promise<void>;
+  };
+
+  /** The caller's session, in routes and in fetch alike (not in jobs). Nothing is stored, and no cookie sent, until something is set. */
+  export const session: {
+    get<T = unknown>(field: string): Promise<T | undefined>;
+    set(field: string, value: Json): Promise<void>;
+    delete(field: string): Promise<void>;
+    /** The user signed in, or null. */
+    user(): Promise<string | null>;
+    /** Binds the user under a new id; the old id dies at once. */
+    login(user: string): Promise<void>;
+    logout(): Promise<void>;
+  };
+
+  type Attempt = { readonly id: string; readonly attempt: number; readonly signal: AbortSignal };
+  interface Job<P> {
+    readonly name: string;
+    /** Answers when the queue has it. */
+    enqueue(payload: P, options?: { delay?: Duration; at?: Date; unique?: string }): Promise<{ readonly id: string }>;
+    enqueueMany(payloads: readonly P[], options?: { delay?: Duration }): Promise<readonly { readonly id: string }[]>;
+  }
+  interface JobOptions {
+    queue?: string;
+    attempts?: number;
+    timeout?: Duration;
+    backoff?: { base: Duration; max: Duration };
+  }
+  export function job<P extends Json>(
+    name: string,
+    handler: (payload: P, attempt: Attempt) => unknown,
+    options?: JobOptions,
+  ): Job<P>;
+
+  export const metrics: {
+    counter(
+      name: string,
+      help: string,
+      labels?: readonly string[],
+    ): { inc(labels?: { [label: string]: string }, by?: number): void };
+    histogram(
+      name: string,
+      help: string,
+      options?: { labels?: readonly string[]; buckets?: readonly number[] },
+    ): {
+      observe(seconds: number, labels?: { [label: string]: string }): void;
+      time<T>(body: () => Promise<T> | T, labels?: { [label: string]: string }): Promise<T>;
+    };
+  };
+}

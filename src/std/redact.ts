@@ -1,0 +1,52 @@
+/** What is secret, in one list for logs, pages, errors and the command line. What writes the line is not here. */
+
+/** Field names, lower case, whose value is never shown, at any depth. */
+export const secretFields: readonly string[] = [
+  "password",
+  "passwd",
+  "secret",
+  "token",
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "set-cookie",
+  "apikey",
+  "api_key",
+];
+
+export const redacted = "[redacted]";
+
+/** Masks the password of every URL inside a text: postgres://app:••• keeps what is needed to recognise it. */
+export function redactUrls(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#@]+@/gi, "$1:•••@");
+}
+
+const depthMax = 6;
+
+/** A copy of `value` with every secret field masked and passwords in URLs hidden; deeper than six levels is cut. */
+export function redact(value: unknown, depth = 0): unknown {
+  if (typeof value === "string") return redactUrls(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (depth >= depthMax) return "[deep]";
+  if (value instanceof Error) return redactError(value, depth);
+  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
+  if (value instanceof Date || typeof (value as { toJSON?: unknown }).toJSON === "function") return value;
+  const copy: { [key: string]: unknown } = {};
+  for (const [key, item] of Object.entries(value)) {
+    copy[key] = secretFields.includes(key.toLowerCase()) ? redacted : redact(item, depth + 1);
+  }
+  return copy;
+}
+
+/** What helps to find the fault. Other fields of an error (a driver's parameters) may hold anything and stay out. */
+function redactError(error: Error, depth: number): unknown {
+  const { name, message, stack = "", cause, code, hint } = error as Error & { code?: unknown; hint?: unknown };
+  return {
+    name,
+    message: redactUrls(message),
+    ...(code === undefined ? {} : { code }),
+    ...(hint === undefined ? {} : { hint }),
+    stack: redactUrls(stack),
+    ...(cause === undefined ? {} : { cause: redact(cause, depth + 1) }),
+  };
+}
