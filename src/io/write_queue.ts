@@ -1,0 +1,161 @@
+/**
+ * The only place that deals with short writes. A socket takes what the kernel has room for and buffers nothing; the queue keeps a
+ * copy of the rest and writes it when the socket drains. `write` answers false once more than the high-water mark waits: the source
+ * pauses, and goes on when `flushOnDrain` says that the queue is below the low-water mark.
+ *
+ * Small writes of one I/O event are staged in one shared buffer and leave as one system call, when the event ends (`flushStaged`),
+ * another queue stages, or the stage is full. One event writes to one socket nearly always, so one stage serves them all.
+ * Hot: no allocation unless a write is short.
+ */
+import { ScaleError } from "../std/errors.ts";
+
+/** What a queue needs of a socket. */
+export interface ByteSocket {
+  /** Bytes taken, −1 when closed. `length` must be given: Bun's default ignores the offset. */
+  write(bytes: Uint8Array, offset: number, length: number): number;
+}
+
+/** Counts what queues handed to the kernel, or keep for it. */
+export interface Traffic {
+  bytes: number;
+}
+
+/** Unsent bytes at which the source is asked to pause, and below which it may go on. */
+export const highWaterBytes = 64 * 1024;
+export const lowWaterBytes = 16 * 1024;
+/** A source that ignores `false` is a bug. One read can still arrive after it, so this is high water and a few of the largest reads. */
+export const queueBytesMax = 8 * 1024 * 1024;
+
+/** Writes up to this size are worth a copy into the stage. */
+const stagedWriteBytesMax = 16 * 1024;
+
+let stage = Buffer.allocUnsafeSlow(256 * 1024);
+let stagedBytes = 0;
+let stagedBy: WriteQueue | undefined;
+
+/** Ends an I/O event: what was staged is written. */
+export function flushStaged(): void {
+  if (stagedBy !== undefined) stagedBy.flush();
+}
+
+export class WriteQueue {
+  readonly #traffic: Traffic | undefined;
+  readonly #socket: ByteSocket;
+  #tail: Buffer | undefined;
+  #tailStart = 0;
+  #tailEnd = 0;
+  #isHigh = false;
+  #isClosed = false;
+
+  constructor(socket: ByteSocket, traffic?: Traffic) {
+    this.#socket = socket;
+    this.#traffic = traffic;
+  }
+
+  /** Bytes not yet taken by the kernel. */
+  get pendingBytes(): number {
+    return this.#tailEnd - this.#tailStart + (stagedBy === this ? stagedBytes : 0);
+  }
+
+  /** Whether a source has been told to pause and not yet to go on. */
+  get isFull(): boolean {
+    return this.#isHigh;
+  }
+
+  /** Takes bytes[start, end). False: pause until `flushOnDrain` returns true. The bytes may be reused afterwards. */
+  write(bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    if (length <= stagedWriteBytesMax) {
+      const at = this.reserve(length);
+      bytes.copy(stage, at, start, end);
+      stagedBytes = at + length;
+    } else {
+      if (stagedBy === this) this.flush();
+      this.#send(bytes, start, length);
+    }
+    return this.#belowHighWater();
+  }
+
+  /** Room for `bytesMax` bytes in `staged()`, from the returned index on; `commit` says how far it was filled. */
+  reserve(bytesMax: number): number {
+    if (stagedBy !== this) {
+      stagedBy?.flush();
+      stagedBy = this;
+    } else if (stagedBytes + bytesMax > stage.length) {
+      this.flush();
+      stagedBy = this;
+    }
+    if (bytesMax > stage.length) stage = Buffer.allocUnsafeSlow(bytesMax);
+    return stagedBytes;
+  }
+
+  staged(): Buffer {
+    return stage;
+  }
+
+  commit(end: number): void {
+    stagedBytes = end;
+  }
+
+  /** Writes what this queue has staged. */
+  flush(): void {
+    if (stagedBy !== this) return;
+    const length = stagedBytes;
+    stagedBy = undefined;
+    stagedBytes = 0;
+    if (length > 0) this.#send(stage, 0, length);
+  }
+
+  /** The socket can take more. True once, when a source that was told to pause may go on. */
+  flushOnDrain(): boolean {
+    if (this.#tail !== undefined) this.#sendTail();
+    if (!this.#isHigh || this.pendingBytes > lowWaterBytes) return false;
+    this.#isHigh = false;
+    return true;
+  }
+
+  /** Forgets what was not sent: the socket is gone. */
+  close(): void {
+    this.#isClosed = true;
+    this.#tail = undefined;
+    this.#tailStart = this.#tailEnd = 0;
+    if (stagedBy !== this) return;
+    stagedBy = undefined;
+    stagedBytes = 0;
+  }
+
+  #belowHighWater(): boolean {
+    if (this.#tailEnd - this.#tailStart <= highWaterBytes) return true;
+    this.#isHigh = true;
+    return false;
+  }
+
+  #send(bytes: Buffer, start: number, length: number): void {
+    if (this.#isClosed) return;
+    if (this.#traffic !== undefined) this.#traffic.bytes += length;
+    if (this.#tail !== undefined) return this.#keep(bytes, start, length);
+    const taken = Math.max(0, this.#socket.write(bytes, start, length));
+    if (taken < length) this.#keep(bytes, start + taken, length - taken);
+  }
+
+  #keep(bytes: Buffer, start: number, length: number): void {
+    const waiting = this.#tailEnd - this.#tailStart;
+    if (waiting + length > queueBytesMax) {
+      throw new ScaleError("internal", `a write queue holds ${waiting} bytes and was given ${length} more`);
+    }
+    const tail = Buffer.allocUnsafeSlow(waiting + length);
+    this.#tail?.copy(tail, 0, this.#tailStart, this.#tailEnd);
+    bytes.copy(tail, waiting, start, start + length);
+    this.#tail = tail;
+    this.#tailStart = 0;
+    this.#tailEnd = tail.length;
+  }
+
+  #sendTail(): void {
+    const taken = Math.max(0, this.#socket.write(this.#tail!, this.#tailStart, this.#tailEnd - this.#tailStart));
+    this.#tailStart += taken;
+    if (this.#tailStart < this.#tailEnd) return;
+    this.#tail = undefined;
+    this.#tailStart = this.#tailEnd = 0;
+  }
+}

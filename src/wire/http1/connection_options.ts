@@ -1,0 +1,70 @@
+/**
+ * What a message says about its own hop (RFC 9110 §7.6.1): Connection, and the fields that never go further. Applied when a head is
+ * complete and before anything is added, so that a peer can name any field in Connection and remove none of ours.
+ */
+import { equalsIgnoringCase, type Fields, known } from "../fields.ts";
+
+const close = Buffer.from("close", "latin1");
+const keepAlive = Buffer.from("keep-alive", "latin1");
+
+export const connectionOption = { none: 0, close: 1, keepAlive: 2 } as const;
+export type ConnectionOption = (typeof connectionOption)[keyof typeof connectionOption];
+
+/** Ids that stay on this hop, whether Connection names them or not. */
+const hopByHop = new Set<number>([
+  known.contentLength,
+  known.transferEncoding,
+  known.connection,
+  known.keepAlive,
+  known.proxyConnection,
+  known.te,
+  known.trailer,
+  known.upgrade,
+  known.http2Settings,
+  known.proxyAuthenticate,
+  known.proxyAuthorization,
+]);
+
+export function isHopByHop(id: number): boolean {
+  return hopByHop.has(id);
+}
+
+/** What all Connection fields of a head say together about persistence; takes the fields they name out of it. */
+export function connectionOf(fields: Fields): ConnectionOption {
+  let option: ConnectionOption = connectionOption.none;
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.id(index) === known.connection) option = applyConnection(fields, index, option);
+  }
+  return option;
+}
+
+/** "close" wins over "keep-alive" (RFC 9112 §9.3). `so` is what an earlier Connection field of the same head said. */
+function applyConnection(fields: Fields, index: number, so: ConnectionOption): ConnectionOption {
+  const { bytes } = fields;
+  const end = fields.valueEnd(index);
+  let option = so;
+  let at = fields.valueStart(index);
+  while (at < end) {
+    while (at < end && isSeparator(bytes[at]!)) at++;
+    const start = at;
+    while (at < end && !isSeparator(bytes[at]!)) at++;
+    if (at === start) break;
+    if (equalsIgnoringCase(bytes, start, at, close)) option = connectionOption.close;
+    else if (!equalsIgnoringCase(bytes, start, at, keepAlive)) dropNamed(fields, bytes, start, at);
+    else if (option === connectionOption.none) option = connectionOption.keepAlive;
+  }
+  return option;
+}
+
+function isSeparator(byte: number): boolean {
+  return byte === 0x2c || byte === 0x20 || byte === 0x09;
+}
+
+function dropNamed(fields: Fields, bytes: Buffer, start: number, end: number): void {
+  const name = Buffer.from(bytes.toString("latin1", start, end).toLowerCase(), "latin1");
+  for (let index = 0; index < fields.count; index++) {
+    // A Connection field that names itself, or the framing, changes nothing: those are never passed on as they came.
+    if (hopByHop.has(fields.id(index)) || fields.id(index) === known.host) continue;
+    if (equalsIgnoringCase(bytes, fields.nameStart(index), fields.nameEnd(index), name)) fields.drop(index);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Request heads of HTTP/1.1 and 1.0 (RFC 9112 §3): bytes in, a version-neutral RequestHead out. Invariant: what it lets through has
+ * exactly one reading: one host, one framing, one target form. Bodies are body_reader.ts'.
+ */
+import { ScaleError } from "../../std/errors.ts";
+import { equalsIgnoringCase, known } from "../fields.ts";
+import { COLON, hostByte, ipLiteralByte, matchesAt, SLASH, SP, targetByte, tokenByte } from "../grammar.ts";
+import { length, type RequestHead } from "../message.ts";
+import { connectionOf, connectionOption, isHopByHop } from "./connection_options.ts";
+import { Framing, notGiven } from "./framing.ts";
+import { type HeadLimits, HeadParser } from "./head_parser.ts";
+
+const methodBytesMax = 32;
+const continueExpectation = Buffer.from("100-continue", "latin1");
+const schemes = [Buffer.from("http://", "latin1"), Buffer.from("https://", "latin1")];
+const versionPrefix = Buffer.from("HTTP/1.", "latin1");
+
+/** Methods that cost no new string. */
+const methods = ["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"].map((name) => ({
+  name,
+  bytes: Buffer.from(name, "latin1"),
+}));
+
+export class RequestParser extends HeadParser implements RequestHead {
+  method = "";
+  authority = "";
+  target = "";
+  bodyLength: number = length.none;
+  expectsContinue = false;
+  /** 0 or 1: whether the answer may be chunked and the connection persists by default. */
+  minorVersion: 0 | 1 = 1;
+  /** Whether the client wants the connection to persist (RFC 9112 §9.3). */
+  keepsAlive = true;
+
+  readonly #framing = new Framing("request_malformed");
+  #hostFields = 0;
+  #connectionFields = 0;
+  #skippedEmptyLine = false;
+  /** The target was in absolute-form, so its authority has replaced Host (RFC 9112 §3.2.2). */
+  #absolute = false;
+
+  constructor(limits: HeadLimits) {
+    super(limits, "request_malformed");
+    this.reset();
+  }
+
+  /** Makes ready for the next request. */
+  reset(): void {
+    this.clear();
+    this.#framing.clear();
+    this.startLinePending = true;
+    this.authority = "";
+    this.expectsContinue = false;
+    this.#hostFields = 0;
+    this.#connectionFields = 0;
+    this.#skippedEmptyLine = false;
+    this.#absolute = false;
+  }
+
+  protected override tooLarge(): ScaleError {
+    return this.startLinePending ? this.#targetTooLong() : super.tooLarge();
+  }
+
+  protected override startLine(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return this.#emptyLine();
+    this.startLinePending = false;
+    let at = start;
+    while (tokenByte[bytes[at]!] === 1) at++;
+    if (at === start || bytes[at] !== SP) throw this.malformed("the request line does not begin with a method");
+    this.method = this.#methodAt(bytes, start, at);
+    const targetStart = at + 1;
+    at = targetStart;
+    while (targetByte[bytes[at]!] === 1) at++;
+    if (bytes[at] !== SP || at === targetStart) throw this.#badTarget(bytes[at]!);
+    if (at - targetStart > this.limits.targetBytesMax) throw this.#targetTooLong();
+    this.#version(bytes, at + 1, end);
+    this.#targetForm(bytes, targetStart, at);
+  }
+
+  protected override knownField(id: number, bytes: Buffer, start: number, end: number): void {
+    if (id === known.host) this.#host(bytes, start, end);
+    else if (id === known.contentLength) this.#framing.contentLengthField(bytes, start, end);
+    else if (id === known.transferEncoding) this.#framing.transferEncodingField(bytes, start, end);
+    else if (id === known.connection) this.#connectionFields++;
+    else if (id === known.expect) {
+      this.expectsContinue = equalsIgnoringCase(bytes, start, end, continueExpectation) && this.minorVersion === 1;
+    }
+  }
+
+  protected override complete(): void {
+    if (this.#hostFields === 0 && this.minorVersion === 1) throw this.malformed("Host is missing");
+    this.#framing.check(this.minorVersion);
+    const { contentLength, isChunked } = this.#framing;
+    this.bodyLength = isChunked ? length.unknown : contentLength === notGiven ? length.none : contentLength;
+    if (!isChunked && contentLength <= 0) this.expectsContinue = false;
+    this.#dropHopByHop();
+  }
+
+  #dropHopByHop(): void {
+    const { fields } = this;
+    const option = this.#connectionFields > 0 ? connectionOf(fields) : connectionOption.none;
+    this.keepsAlive =
+      this.minorVersion === 1 ? option !== connectionOption.close : option === connectionOption.keepAlive;
+    for (let index = 0; index < fields.count; index++) {
+      const id = fields.id(index);
+      if (id !== known.other && (isHopByHop(id) || id === known.host || id === known.underscored)) fields.drop(index);
+    }
+  }
+
+  /** One empty line before the request line is a known habit of clients (RFC 9112 §2.2). */
+  #emptyLine(): void {
+    if (this.#skippedEmptyLine) throw this.malformed("the request begins with empty lines");
+    this.#skippedEmptyLine = true;
+  }
+
+  #methodAt(bytes: Buffer, start: number, end: number): string {
+    for (let index = 0; index < methods.length; index++) {
+      const method = methods[index]!;
+      if (matchesAt(bytes, start, end, method.bytes)) return method.name;
+    }
+    if (end - start > methodBytesMax) throw this.malformed(`the method is longer than ${methodBytesMax} bytes`);
+    return bytes.toString("latin1", start, end);
+  }
+
+  #version(bytes: Buffer, start: number, end: number): void {
+    const minor = bytes[end - 1]! - 0x30;
+    if (matchesAt(bytes, start, end - 1, versionPrefix) && (minor === 0 || minor === 1)) {
+      this.minorVersion = minor;
+      return;
+    }
+    if (/^HTTP\/[0-9]\.[0-9]$/.test(bytes.toString("latin1", start, end))) {
+      throw new ScaleError("version_unsupported", "the HTTP version is neither 1.1 nor 1.0");
+    }
+    throw this.malformed("the request line does not end in an HTTP version");
+  }
+
+  /** origin-form, absolute-form or "*" (RFC 9112 §3.2). CONNECT has a form of its own and no route here. */
+  #targetForm(bytes: Buffer, start: number, end: number): void {
+    if (this.method === "CONNECT") throw this.malformed("CONNECT is not served here");
+    if (bytes[start] === SLASH) this.target = bytes.toString("latin1", start, end);
+    else if (this.method === "OPTIONS" && end - start === 1 && bytes[start] === 0x2a) this.target = "*";
+    else this.#absoluteForm(bytes, start, end);
+  }
+
+  #absoluteForm(bytes: Buffer, start: number, end: number): void {
+    const scheme = schemes.find((each) => equalsIgnoringCase(bytes, start, start + each.length, each));
+    if (!scheme) throw this.malformed("the request target is neither a path nor an http URL");
+    const authorityStart = start + scheme.length;
+    let at = authorityStart;
+    while (at < end && bytes[at] !== SLASH && bytes[at] !== 0x3f) at++;
+    this.authority = this.#authorityAt(bytes, authorityStart, at);
+    this.#absolute = true;
+    const rest = bytes.toString("latin1", at, end);
+    if (rest === "" && this.method === "OPTIONS") this.target = "*";
+    else this.target = rest.startsWith("/") ? rest : `/${rest}`;
+  }
+
+  #host(bytes: Buffer, start: number, end: number): void {
+    if (++this.#hostFields > 1) throw this.malformed("Host is given twice");
+    const authority = this.#authorityAt(bytes, start, end);
+    if (!this.#absolute) this.authority = authority;
+  }
+
+  /** uri-host [ ":" port ] (RFC 9110 §7.2): no userinfo, no slash, a port that is one. */
+  #authorityAt(bytes: Buffer, start: number, end: number): string {
+    let at = start;
+    if (bytes[at] === 0x5b) {
+      at++;
+      while (ipLiteralByte[bytes[at]!] === 1) at++;
+      if (bytes[at++] !== 0x5d || at - start < 4) throw this.malformed("Host is not a host");
+    } else while (at < end && hostByte[bytes[at]!] === 1) at++;
+    if (at === start || at > end) throw this.malformed("Host is not a host");
+    if (at < end) this.#port(bytes, at, end);
+    return bytes.toString("latin1", start, end);
+  }
+
+  #port(bytes: Buffer, colon: number, end: number): void {
+    let port = 0;
+    for (let at = colon + 1; at < end; at++) {
+      const digit = bytes[at]! - 0x30;
+      port = digit >= 0 && digit <= 9 ? port * 10 + digit : Number.NaN;
+    }
+    if (bytes[colon] !== COLON || end - colon > 6 || !(port >= 1 && port <= 65_535)) {
+      throw this.malformed("Host is not a host with an optional port");
+    }
+  }
+
+  #badTarget(byte: number): ScaleError {
+    const what = byte > 0x7f ? "a byte above 0x7f" : byte === 0x23 ? '"#"' : undefined;
+    return this.malformed(
+      what === undefined ? "the request line is not METHOD TARGET HTTP/1.1" : `the request target holds ${what}`,
+    );
+  }
+
+  #targetTooLong(): ScaleError {
+    return new ScaleError("target_too_long", `the request target is longer than ${this.limits.targetBytesMax} bytes`);
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Response heads of HTTP/1.1 and 1.0 (RFC 9112 §4), held to the same rules as requests: an upstream that breaks them is answered for
+ * with 502. The reason phrase is dropped: clients should ignore it (§4), and other versions of HTTP have none.
+ */
+import { known } from "../fields.ts";
+import { isInterim, length, type ResponseHead } from "../message.ts";
+import { connectionOf, connectionOption, isHopByHop } from "./connection_options.ts";
+import { Framing, notGiven } from "./framing.ts";
+import { type HeadLimits, HeadParser } from "./head_parser.ts";
+
+const versionPrefix = Buffer.from("HTTP/1.", "latin1");
+
+export class ResponseParser extends HeadParser implements ResponseHead {
+  status = 0;
+  bodyLength: number = length.none;
+  hasBody = false;
+  /** Whether the upstream lets the connection persist; a body that ends with the connection never does. */
+  keepsAlive = true;
+  /** Whether the body is chunked on the wire. */
+  isChunked = false;
+
+  readonly #framing = new Framing("upstream_malformed");
+  #minorVersion: 0 | 1 = 1;
+  #connectionFields = 0;
+  #forHead = false;
+
+  constructor(limits: HeadLimits) {
+    super(limits, "upstream_malformed");
+    this.reset("GET");
+  }
+
+  /** Makes ready for the answer to a request with this method. */
+  reset(method: string): void {
+    this.#forHead = method === "HEAD";
+    this.#restart();
+  }
+
+  /** Makes ready for what follows an interim response. */
+  afterInterim(): void {
+    this.#restart();
+  }
+
+  #restart(): void {
+    this.clear();
+    this.#framing.clear();
+    this.startLinePending = true;
+    this.#connectionFields = 0;
+  }
+
+  /** status-line = HTTP-version SP 3DIGIT SP [ reason ]; the last SP may be missing where there is no reason. */
+  protected override startLine(bytes: Buffer, start: number, end: number): void {
+    this.startLinePending = false;
+    for (let index = 0; index < versionPrefix.length; index++) {
+      if (bytes[start + index] !== versionPrefix[index])
+        throw this.malformed("the response does not begin with HTTP/1.");
+    }
+    const minor = bytes[start + 7]! - 0x30;
+    if (minor !== 0 && minor !== 1) throw this.malformed("the response is of an unknown HTTP version");
+    this.#minorVersion = minor;
+    const status = digitsAt(bytes, start + 9);
+    const spaced = bytes[start + 8] === 0x20 && (end === start + 12 || bytes[start + 12] === 0x20);
+    if (!spaced || !(status >= 100 && status <= 599))
+      throw this.malformed("the response has no status from 100 to 599");
+    this.status = status;
+  }
+
+  protected override knownField(id: number, bytes: Buffer, start: number, end: number): void {
+    if (id === known.contentLength) this.#framing.contentLengthField(bytes, start, end);
+    else if (id === known.transferEncoding) this.#framing.transferEncodingField(bytes, start, end);
+    else if (id === known.connection) this.#connectionFields++;
+  }
+
+  /** Message body length (RFC 9112 §6.3). */
+  protected override complete(): void {
+    this.#framing.check(this.#minorVersion);
+    const { contentLength, isChunked } = this.#framing;
+    this.hasBody = !(this.#forHead || isInterim(this.status) || this.status === 204 || this.status === 304);
+    this.isChunked = isChunked && this.hasBody;
+    if (contentLength !== notGiven) this.bodyLength = contentLength;
+    else this.bodyLength = this.hasBody ? length.unknown : length.none;
+    this.#dropHopByHop();
+    if (this.hasBody && contentLength === notGiven && !isChunked) this.keepsAlive = false;
+  }
+
+  #dropHopByHop(): void {
+    const { fields } = this;
+    const option = this.#connectionFields > 0 ? connectionOf(fields) : connectionOption.none;
+    this.keepsAlive =
+      this.#minorVersion === 1 ? option !== connectionOption.close : option === connectionOption.keepAlive;
+    for (let index = 0; index < fields.count; index++) {
+      const id = fields.id(index);
+      if (id !== known.other && isHopByHop(id)) fields.drop(index);
+    }
+  }
+}
+
+function digitsAt(bytes: Uint8Array, at: number): number {
+  let value = 0;
+  for (let index = 0; index < 3; index++) {
+    const digit = bytes[at + index]! - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value;
+}

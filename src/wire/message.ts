@@ -1,0 +1,49 @@
+/**
+ * A message as lb's middle sees it: the same whether HTTP/1.1 or another version carried it. Invariant: only what goes from end to
+ * end is in it. Hop-by-hop fields, the framing and the Host line belong to a protocol's own codec (http1/), which takes them out
+ * when it parses and makes its own when it serialises.
+ */
+import type { Fields } from "./fields.ts";
+
+/** Body lengths that are not a number of bytes. */
+export const length = {
+  /** There is no body, and nothing said how long one would be. */
+  none: -1,
+  /** There is a body, and only its end will tell. */
+  unknown: -2,
+} as const;
+
+export interface RequestHead {
+  readonly method: string;
+  /** Host and port that the client asked for. Empty only where the protocol allows none to be sent (HTTP/1.0). */
+  readonly authority: string;
+  /** Path and query as they were sent, or "*". */
+  readonly target: string;
+  readonly fields: Fields;
+  /** Bytes of the body, or one of `length`. */
+  readonly bodyLength: number;
+  /** The client waits for 100 (Continue) before it sends the body (RFC 9110 §10.1.1). */
+  readonly expectsContinue: boolean;
+}
+
+export interface ResponseHead {
+  readonly status: number;
+  readonly fields: Fields;
+  /** Bytes of the body as declared, or one of `length`. Declared is not sent: see `hasBody`. */
+  readonly bodyLength: number;
+  /** False for a HEAD request and for 1xx, 204 and 304, whatever else the head says (RFC 9110 §6.4.1). */
+  readonly hasBody: boolean;
+}
+
+/** Fields that scale adds to a message, as name, value, name, value … Names and values must already be valid. */
+export type AddedFields = readonly string[];
+
+/** Interim responses come before the final one and never have a body (RFC 9110 §15.2). */
+export function isInterim(status: number): boolean {
+  return status < 200;
+}
+
+/** Methods whose effect is none (RFC 9110 §9.2.1): a request with one may be sent again. */
+export function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
+}
