@@ -1,0 +1,59 @@
+/**
+ * What scale keeps outside the database and may lose: cache entries, sessions, limits, the registry. One interface, two drivers
+ * (redis.ts, sqlite.ts), one contract suite (test/contract/kv.test.ts).
+ *
+ * Invariants: every key lives in the namespace and has a time to live; every operation settles within its timeout and fails with
+ * ScaleError store_unavailable; every operation is atomic for each key. What the values mean is not here: that is the runtime's.
+ */
+
+/** Field-level changes of a hash. Fields that are not named stay as they are. */
+export interface HashChange {
+  readonly set?: { readonly [field: string]: string };
+  readonly delete?: readonly string[];
+  /** Do nothing unless the hash exists: what was deleted by one request is not resurrected by another. */
+  readonly mustExist?: boolean;
+}
+
+export interface TokenRule {
+  /** Size of the bucket, and tokens added during `perMs`. At least 1. */
+  readonly max: number;
+  readonly perMs: number;
+}
+
+export type TokenVerdict = { readonly allowed: true } | { readonly allowed: false; readonly retryAfterMs: number };
+
+export type KvState = "connecting" | "ready" | "down" | "closed";
+
+export interface Kv {
+  readonly state: KvState;
+
+  get(key: string): Promise<string | null>;
+  /** In the order of the keys; null where there is none. Not one atomic look. */
+  getMany(keys: readonly string[]): Promise<readonly (string | null)[]>;
+  /** With `onlyIfAbsent`, false where the key existed and was left alone. */
+  set(key: string, value: string, ttlMs: number, options?: { readonly onlyIfAbsent?: boolean }): Promise<boolean>;
+  /** Deletes values and hashes alike. */
+  delete(keys: readonly string[]): Promise<void>;
+  /** Starts the time to live again. False where there is no such key. */
+  expire(key: string, ttlMs: number): Promise<boolean>;
+
+  /**
+   * Moves a version forward and returns it. A version never repeats, even after it expired or was evicted in between: it is the
+   * store's clock in microseconds, or one more than before. So a missing version means "unknown", never "unchanged".
+   */
+  increment(key: string, ttlMs: number): Promise<string>;
+
+  /** All fields, or null where there is no such hash. A hash without fields does not exist. */
+  hashGetAll(key: string): Promise<{ readonly [field: string]: string } | null>;
+  /** Applies a change at once and starts the time to live again. False where `mustExist` stopped it. */
+  hashWrite(key: string, change: HashChange, ttlMs: number): Promise<boolean>;
+  /** Moves a hash to a new key and applies a change, in one step: the old key is gone. False where `mustExist` stopped it. */
+  hashMove(from: string, to: string, change: HashChange, ttlMs: number): Promise<boolean>;
+
+  /** Takes a token from the bucket of that key; a new bucket is full. */
+  takeToken(key: string, rule: TokenRule): Promise<TokenVerdict>;
+
+  ping(): Promise<void>;
+  /** Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,31 @@
+/** From a URL to a Kv. What the drivers do is in redis.ts and sqlite.ts. */
+import { ScaleError } from "../../std/errors.ts";
+import { redactUrls } from "../../std/redact.ts";
+import type { Kv, KvState } from "./kv.ts";
+import { RedisKv } from "./redis.ts";
+import { SqliteKv } from "./sqlite.ts";
+
+export interface OpenKvOptions {
+  /** Prefix of every key. */
+  readonly namespace: string;
+  /** Longest wait for one operation. */
+  readonly operationTimeoutMs?: number;
+  /** Called on every change of state, for the log. */
+  readonly onState?: (from: KvState, to: KvState, reason: string) => void;
+}
+
+const operationTimeoutMsDefault = 1_000;
+
+/** Opens redis://, rediss:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
+export function openKv(url: string, options: OpenKvOptions): Kv {
+  const { namespace, operationTimeoutMs = operationTimeoutMsDefault, onState } = options;
+  if (/^rediss?:\/\//.test(url)) return new RedisKv(url, { namespace, operationTimeoutMs, onState });
+  if (url.startsWith("file:")) return new SqliteKv(url, { namespace });
+  throw new ScaleError(
+    "configuration_invalid",
+    `the store's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST or file:PATH`,
+    {
+      hint: "--redis-url=redis://127.0.0.1:6379",
+    },
+  );
+}

@@ -1,0 +1,172 @@
+/**
+ * Kv on Redis 7.0 or later. A key is NAMESPACE:KEY; plain commands where one suffices, Lua where several must be one step. The
+ * meaning of each operation is told in kv.ts, connection and deadlines in redis/connection.ts.
+ */
+import { RedisConnection } from "../redis/connection.ts";
+import { numberOf, type Script, script, type ScriptArgument, type ScriptReply } from "../redis/script.ts";
+import type { HashChange, Kv, KvState, TokenRule, TokenVerdict } from "./kv.ts";
+
+export interface RedisKvOptions {
+  readonly namespace: string;
+  readonly operationTimeoutMs: number;
+  readonly onState?: ((from: KvState, to: KvState, reason: string) => void) | undefined;
+}
+
+/** KEYS: key. ARGV: ttl in ms. The version is text: it may pass what a Redis integer reply carries safely. */
+const incrementScript = script(`
+local now = redis.call('TIME')
+local clock = now[1] * 1000000 + now[2]
+local before = tonumber(redis.call('GET', KEYS[1]) or '0')
+local version = string.format('%.0f', math.max(clock, before + 1))
+redis.call('SET', KEYS[1], version, 'PX', ARGV[1])
+return version`);
+
+/** What hashWrite and hashMove share. ARGV: ttl in ms, number of fields to set, then field and value of each, then fields to delete. */
+const applyChange = `
+local function apply(key)
+  local last = 2 + 2 * ARGV[2]
+  for i = 3, last, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+  for i = last + 1, #ARGV do redis.call('HDEL', key, ARGV[i]) end
+  redis.call('PEXPIRE', key, ARGV[1])
+end`;
+
+/** KEYS: key. */
+const hashWriteScript = script(`${applyChange} apply(KEYS[1]) return 1`);
+const hashWriteExistingScript = script(`${applyChange}
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+apply(KEYS[1]) return 1`);
+
+/** KEYS: from, to. Nothing of what may lie at the new key survives. */
+const hashMoveScript = script(`${applyChange}
+redis.call('DEL', KEYS[2])
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+apply(KEYS[2]) return 1`);
+const hashMoveExistingScript = script(`${applyChange}
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('RENAME', KEYS[1], KEYS[2])
+apply(KEYS[2]) return 1`);
+
+/** KEYS: bucket. ARGV: max, per in ms. Returns 0, or the wait in ms. token_bucket.ts says the same in TypeScript. */
+const takeTokenScript = script(`
+local max, per = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = max
+if bucket[1] then tokens = math.min(max, tonumber(bucket[1]) + math.max(0, now - tonumber(bucket[2])) * max / per) end
+local wait = 0
+if tokens >= 1 then tokens = tokens - 1 else wait = math.ceil((1 - tokens) * per / max) end
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now)
+redis.call('PEXPIRE', KEYS[1], per)
+return wait`);
+
+export class RedisKv implements Kv {
+  readonly #connection: RedisConnection;
+  readonly #prefix: string;
+
+  constructor(url: string, options: RedisKvOptions) {
+    this.#prefix = `${options.namespace}:`;
+    this.#connection = new RedisConnection(url, {
+      name: `${options.namespace}-kv`,
+      onLostReply: "resend",
+      operationTimeoutMs: options.operationTimeoutMs,
+      onState: options.onState,
+    });
+  }
+
+  get state(): KvState {
+    return this.#connection.state;
+  }
+
+  get(key: string): Promise<string | null> {
+    return this.#connection.run("read a value", (client) => client.get(this.#name(key)));
+  }
+
+  /** One GET a key in one round trip: unlike MGET it needs no common slot in a cluster. */
+  getMany(keys: readonly string[]): Promise<readonly (string | null)[]> {
+    return this.#connection.run("read values", (client) => Promise.all(keys.map((key) => client.get(this.#name(key)))));
+  }
+
+  set(key: string, value: string, ttlMs: number, options?: { readonly onlyIfAbsent?: boolean }): Promise<boolean> {
+    const name = this.#name(key);
+    return this.#connection.run("store a value", async (client) => {
+      const ttl = wholeMs(ttlMs);
+      const reply = options?.onlyIfAbsent
+        ? await client.set(name, value, "PX", ttl, "NX")
+        : await client.set(name, value, "PX", ttl);
+      return reply === "OK";
+    });
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    await this.#connection.run("delete keys", (client) =>
+      Promise.all(keys.map((key) => client.unlink(this.#name(key)))),
+    );
+  }
+
+  async expire(key: string, ttlMs: number): Promise<boolean> {
+    const found = await this.#connection.run("extend a key", (client) =>
+      client.pexpire(this.#name(key), wholeMs(ttlMs)),
+    );
+    return found === 1;
+  }
+
+  async increment(key: string, ttlMs: number): Promise<string> {
+    return String(await this.#script("move a version", incrementScript, [key], [wholeMs(ttlMs)]));
+  }
+
+  async hashGetAll(key: string): Promise<{ readonly [field: string]: string } | null> {
+    const fields = await this.#connection.run("read a hash", (client) => client.hgetall(this.#name(key)));
+    return Object.keys(fields).length === 0 ? null : fields;
+  }
+
+  async hashWrite(key: string, change: HashChange, ttlMs: number): Promise<boolean> {
+    const chosen = change.mustExist ? hashWriteExistingScript : hashWriteScript;
+    return (await this.#script("write a hash", chosen, [key], changeArguments(change, ttlMs))) === 1;
+  }
+
+  async hashMove(from: string, to: string, change: HashChange, ttlMs: number): Promise<boolean> {
+    const chosen = change.mustExist ? hashMoveExistingScript : hashMoveScript;
+    return (await this.#script("move a hash", chosen, [from, to], changeArguments(change, ttlMs))) === 1;
+  }
+
+  async takeToken(key: string, rule: TokenRule): Promise<TokenVerdict> {
+    const waitMs = numberOf(
+      await this.#script("take a token", takeTokenScript, [key], [rule.max, wholeMs(rule.perMs)]),
+    );
+    return waitMs === 0 ? { allowed: true } : { allowed: false, retryAfterMs: waitMs };
+  }
+
+  async ping(): Promise<void> {
+    await this.#connection.run("answer a ping", (client) => client.ping());
+  }
+
+  close(): Promise<void> {
+    this.#connection.close();
+    return Promise.resolve();
+  }
+
+  #script(
+    what: string,
+    chosen: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply> {
+    const names = keys.map((key) => this.#name(key));
+    return this.#connection.run(what, (client) => chosen(client, names, args));
+  }
+
+  #name(key: string): string {
+    return this.#prefix + key;
+  }
+}
+
+/** Redis takes whole milliseconds of at least one; anything less is a key that is gone already. */
+function wholeMs(milliseconds: number): number {
+  return Math.max(1, Math.ceil(milliseconds));
+}
+
+function changeArguments(change: HashChange, ttlMs: number): ScriptArgument[] {
+  const set = Object.entries(change.set ?? {});
+  return [wholeMs(ttlMs), set.length, ...set.flat(), ...(change.delete ?? [])];
+}

@@ -1,0 +1,25 @@
+/** From a URL to a Queue. What the drivers do is in redis.ts and sqlite.ts. */
+import { ScaleError } from "../../std/errors.ts";
+import { redactUrls } from "../../std/redact.ts";
+import type { QueueLimits } from "./limits.ts";
+import type { Queue } from "./queue.ts";
+import { RedisQueue } from "./redis.ts";
+import { SqliteQueue } from "./sqlite.ts";
+
+export type OpenQueueOptions = Pick<QueueLimits, "namespace" | "onState"> &
+  Partial<Pick<QueueLimits, "jobsMax" | "deadLettersMax">>;
+
+const jobsMaxDefault = 5_000_000;
+const deadLettersMaxDefault = 10_000;
+
+/** Opens redis://, rediss:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
+export function openQueue(url: string, options: OpenQueueOptions): Queue {
+  const limits = { jobsMax: jobsMaxDefault, deadLettersMax: deadLettersMaxDefault, ...options };
+  if (/^rediss?:\/\//.test(url)) return new RedisQueue(url, limits);
+  if (url.startsWith("file:")) return new SqliteQueue(url, limits);
+  throw new ScaleError(
+    "configuration_invalid",
+    `the queue's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST or file:PATH`,
+    { hint: "--redis-url=redis://127.0.0.1:6379" },
+  );
+}

@@ -1,0 +1,115 @@
+/**
+ * Work that outlives a request. One interface, two drivers (redis.ts, sqlite.ts), one contract suite (test/contract/queue.test.ts).
+ *
+ * Invariants: a job the queue has answered for runs at least once to an outcome; an outcome counts once, fenced by the attempt's
+ * token (states.ts); every queue is bounded. Running handlers, retry policy and the rhythm of promotions are the worker's.
+ */
+import type { Outcome } from "./states.ts";
+
+export interface NewJob {
+  readonly name: string;
+  /** JSON text. */
+  readonly payload: string;
+  /** Milliseconds before it may run. */
+  readonly delayMs?: number;
+  /** While a job with this key has no outcome yet, enqueueing another answers with the id of the first. */
+  readonly unique?: string;
+}
+
+/** A job in the hands of one worker, until it is settled or the lease runs out. */
+export interface Lease {
+  readonly queue: string;
+  /** QUEUE:…, the same from the first enqueue through every retry. */
+  readonly id: string;
+  /** Where the driver holds this delivery. */
+  readonly entry: string;
+  readonly owner: string;
+  /** How often it was handed to a worker since attempts were last counted, this time included. With the owner, the token. */
+  readonly deliveries: number;
+  readonly name: string;
+  /** JSON text. */
+  readonly payload: string;
+  /** Attempts counted before: this one is attempts + deliveries, so a worker that died has used one up. */
+  readonly attempts: number;
+  readonly unique: string | undefined;
+  /** Since when it could have been taken, in milliseconds since the epoch. */
+  readonly availableAtMs: number;
+  /** "newer": written by a later version of scale. "garbled": not an envelope at all. Neither may be run. */
+  readonly fault: "newer" | "garbled" | undefined;
+  /** The job as it is stored, for the driver to put back. */
+  readonly envelope: string;
+}
+
+/** What became of a lease. `attempts` is the number counted from now on. */
+export type Settlement =
+  | { readonly to: "completed"; readonly lease: Lease }
+  | { readonly to: "available"; readonly lease: Lease; readonly attempts: number }
+  | {
+      readonly to: "scheduled" | "retryable";
+      readonly lease: Lease;
+      readonly attempts: number;
+      readonly delayMs: number;
+      readonly reason: string;
+    }
+  | { readonly to: "discarded"; readonly lease: Lease; readonly attempts: number; readonly reason: string };
+
+export interface QueueStats {
+  readonly waiting: number;
+  readonly delayed: number;
+  readonly running: number;
+  readonly dead: number;
+}
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly name: string;
+  readonly payload: string;
+  readonly attempts: number;
+  readonly reason: string;
+  readonly diedAtMs: number;
+}
+
+export type QueueState = "connecting" | "ready" | "down" | "closed";
+
+export interface Queue {
+  readonly state: QueueState;
+
+  /**
+   * Answers with the ids once the store has every job. Up to a thousand are taken in one step; where a longer list fails midway, the
+   * error says so. Throws ScaleError queue_full, or store_unavailable, after which the last step may or may not have happened.
+   */
+  enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]>;
+
+  /** The taking side of one queue, under a name no other process uses. */
+  consumer(queue: string, owner: string): Consumer;
+
+  stats(queue: string): Promise<QueueStats>;
+  /** The newest first. */
+  deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]>;
+
+  ping(): Promise<void>;
+  /** Idempotent. Closes its consumers too. */
+  close(): Promise<void>;
+}
+
+export interface Consumer {
+  /**
+   * Up to `max` available jobs, oldest first. Waits up to `waitMs` for the first; returns what it has, perhaps nothing, once the
+   * signal is aborted. One call at a time.
+   */
+  take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]>;
+  /** Records outcomes, in one round trip. Returns the leases that were no longer ours: their outcome does not count. */
+  settle(settlements: readonly Settlement[]): Promise<readonly Lease[]>;
+  /** Starts the time of leases again. Returns those that are no longer ours: their handlers must stop. */
+  renew(leases: readonly Lease[]): Promise<readonly Lease[]>;
+  /** Takes over up to `max` jobs whose lease was not renewed for `leaseMs`. */
+  reclaim(max: number, leaseMs: number): Promise<readonly Lease[]>;
+  /** Everything leased to this owner: also what was delivered to a connection that broke before the answer was read. */
+  held(max: number): Promise<readonly Lease[]>;
+  /** Makes up to `max` due jobs available. Returns the milliseconds until the next is due (0: at once), or undefined. */
+  promote(max: number): Promise<number | undefined>;
+  /** Leases still held run out and go to others. Idempotent. */
+  close(): Promise<void>;
+}
+
+export type { Outcome };

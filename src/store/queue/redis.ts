@@ -1,0 +1,145 @@
+/**
+ * Queue on Redis 7.0 or later: the side that enqueues and looks. Taking is redis_consumer.ts, the transitions are redis_scripts.ts,
+ * connection and deadlines redis/connection.ts.
+ */
+import { ScaleError } from "../../std/errors.ts";
+import { isReply, RedisConnection } from "../redis/connection.ts";
+import { numberOf, type ScriptArgument, textsOf } from "../redis/script.ts";
+import { encodeEnvelope } from "./envelope.ts";
+import { deadLetterOf } from "./lease.ts";
+import { queueFull, type QueueLimits } from "./limits.ts";
+import type { Consumer, DeadLetter, NewJob, Queue, QueueState, QueueStats } from "./queue.ts";
+import { RedisConsumer } from "./redis_consumer.ts";
+import * as scripts from "./redis_scripts.ts";
+
+/** Jobs handed to one script: a few milliseconds in which Redis does nothing else. */
+const stepJobsMax = 1_000;
+const operationTimeoutMs = 2_000;
+
+/** The keys of one queue. */
+export interface QueueKeys {
+  readonly stream: string;
+  readonly delayed: string;
+  readonly delayedJobs: string;
+  readonly dead: string;
+  readonly deadJobs: string;
+  readonly unique: string;
+  readonly sequence: string;
+}
+
+export class RedisQueue implements Queue {
+  readonly #url: string;
+  readonly #limits: QueueLimits;
+  readonly #connection: RedisConnection;
+  readonly #consumers: RedisConsumer[] = [];
+
+  constructor(url: string, limits: QueueLimits) {
+    this.#url = url;
+    this.#limits = limits;
+    this.#connection = new RedisConnection(url, {
+      name: `${limits.namespace}-queue`,
+      // An enqueue repeated blindly would be a second job with another id.
+      onLostReply: "fail",
+      operationTimeoutMs,
+      onState: limits.onState,
+    });
+  }
+
+  get state(): QueueState {
+    return this.#connection.state;
+  }
+
+  async enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]> {
+    const ids: string[] = [];
+    for (let start = 0; start < jobs.length; start += stepJobsMax) {
+      const step = jobs.slice(start, start + stepJobsMax);
+      try {
+        ids.push(...(await this.#enqueueStep(queue, step)));
+      } catch (error) {
+        throw start === 0 ? error : partlyEnqueued(queue, start, jobs.length, error);
+      }
+    }
+    return ids;
+  }
+
+  async #enqueueStep(queue: string, jobs: readonly NewJob[]): Promise<string[]> {
+    const keys = keysOf(this.#limits.namespace, queue);
+    const args: ScriptArgument[] = [this.#limits.jobsMax];
+    for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
+    const reply = await this.#connection.run("enqueue", (client) =>
+      scripts.enqueue(client, [keys.stream, keys.delayed, keys.delayedJobs, keys.unique, keys.sequence], args),
+    );
+    if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
+    return textsOf(reply).map((id) => `${queue}:${id}`);
+  }
+
+  consumer(queue: string, owner: string): Consumer {
+    const keys = keysOf(this.#limits.namespace, queue);
+    const consumer = new RedisConsumer(queue, owner, keys, this.#url, this.#connection, this.#limits);
+    this.#consumers.push(consumer);
+    return consumer;
+  }
+
+  async stats(queue: string): Promise<QueueStats> {
+    const keys = keysOf(this.#limits.namespace, queue);
+    return this.#connection.run("count jobs", async (client) => {
+      const [entries, running, delayed, dead] = await Promise.all([
+        client.xlen(keys.stream),
+        client.xpending(keys.stream, scripts.group).then(
+          (summary) => numberOf(summary[0] as number),
+          (error: unknown) => {
+            if (isReply(error, "NOGROUP")) return 0;
+            throw error;
+          },
+        ),
+        client.zcard(keys.delayed),
+        client.zcard(keys.dead),
+      ]);
+      return { waiting: Math.max(0, entries - running), delayed, running, dead };
+    });
+  }
+
+  async deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]> {
+    const keys = keysOf(this.#limits.namespace, queue);
+    return this.#connection.run("read dead letters", async (client) => {
+      const newest = await client.zrevrange(keys.dead, 0, max - 1, "WITHSCORES");
+      const letters: DeadLetter[] = [];
+      for (let index = 0; index < newest.length; index += 2) {
+        const envelope = await client.hget(keys.deadJobs, newest[index]!);
+        if (envelope !== null)
+          letters.push(deadLetterOf(`${queue}:${newest[index]}`, Number(newest[index + 1]), envelope));
+      }
+      return letters;
+    });
+  }
+
+  async ping(): Promise<void> {
+    await this.#connection.run("answer a ping", (client) => client.ping());
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.close()));
+    this.#connection.close();
+  }
+}
+
+function keysOf(namespace: string, queue: string): QueueKeys {
+  const tag = `{${namespace}:q:${queue}}`;
+  return {
+    stream: `${tag}:stream`,
+    delayed: `${tag}:delayed`,
+    delayedJobs: `${tag}:delayed:jobs`,
+    dead: `${tag}:dead`,
+    deadJobs: `${tag}:dead:jobs`,
+    unique: `${tag}:unique`,
+    sequence: `${tag}:sequence`,
+  };
+}
+
+function partlyEnqueued(queue: string, done: number, wanted: number, cause: unknown): unknown {
+  if (!(cause instanceof ScaleError)) return cause;
+  return new ScaleError(cause.code, `${done} of ${wanted} jobs are in queue ${queue}, then: ${cause.message}`, {
+    cause,
+    hint: cause.hint,
+  });
+}

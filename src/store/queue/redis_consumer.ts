@@ -1,0 +1,246 @@
+/**
+ * The taking side of a queue on Redis: a consumer of the group, with a connection of its own for the blocking read and the queue's
+ * for everything else. The transitions are redis_scripts.ts.
+ */
+import type { Redis } from "ioredis";
+
+import { isReply, RedisConnection } from "../redis/connection.ts";
+import {
+  listOf,
+  numberOf,
+  type Script,
+  type ScriptArgument,
+  type ScriptReply,
+  textOf,
+  textsOf,
+} from "../redis/script.ts";
+import { envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
+import type { QueueLimits } from "./limits.ts";
+import type { Consumer, Lease, Settlement } from "./queue.ts";
+import type { QueueKeys } from "./redis.ts";
+import * as scripts from "./redis_scripts.ts";
+
+/** Room for a round trip on top of the time a read waits by intention. */
+const graceMs = 2_000;
+const interruptIntervalMs = 50;
+/** Names of workers that are gone are dropped from the group after this long. */
+const forgetAfterMs = 3_600_000;
+
+type To<T extends Settlement["to"]> = Extract<Settlement, { to: T }>;
+
+export class RedisConsumer implements Consumer {
+  readonly #queue: string;
+  readonly #owner: string;
+  readonly #keys: QueueKeys;
+  readonly #limits: QueueLimits;
+  readonly #commands: RedisConnection;
+  readonly #reader: RedisConnection;
+  #readerId: Promise<number> | undefined;
+  #cursor = "0-0";
+
+  constructor(
+    queue: string,
+    owner: string,
+    keys: QueueKeys,
+    url: string,
+    commands: RedisConnection,
+    limits: QueueLimits,
+  ) {
+    this.#queue = queue;
+    this.#owner = owner;
+    this.#keys = keys;
+    this.#limits = limits;
+    this.#commands = commands;
+    this.#reader = new RedisConnection(url, {
+      name: `${limits.namespace}-take-${queue}`,
+      blocking: true,
+      onLostReply: "fail",
+      operationTimeoutMs: graceMs,
+    });
+    this.#reader.client.on("ready", () => {
+      this.#readerId = this.#reader.client.client("ID");
+      this.#readerId.catch(() => undefined);
+    });
+  }
+
+  async take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]> {
+    if (signal.aborted) return [];
+    let interrupter: ReturnType<typeof setInterval> | undefined;
+    const interrupt = () => {
+      this.#unblock();
+      interrupter ??= setInterval(() => this.#unblock(), interruptIntervalMs);
+    };
+    signal.addEventListener("abort", interrupt, { once: true });
+    try {
+      return await this.#withGroup(() => this.#read(max, waitMs));
+    } finally {
+      signal.removeEventListener("abort", interrupt);
+      clearInterval(interrupter);
+    }
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<readonly Lease[]> {
+    const { stream, delayed, delayedJobs, dead, deadJobs, unique } = this.#keys;
+    const lost = await Promise.all([
+      this.#fenced(scripts.complete, [stream, unique], [], pick(settlements, "completed"), ({ lease }) => [
+        idInQueue(lease),
+        lease.unique ?? "",
+      ]),
+      this.#fenced(
+        scripts.delay,
+        [stream, delayed, delayedJobs],
+        [],
+        pick(settlements, "retryable", "scheduled"),
+        (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to)],
+      ),
+      this.#fenced(scripts.release, [stream], [], pick(settlements, "available"), (to) => [envelopeAfter(to)]),
+      this.#fenced(
+        scripts.discard,
+        [stream, dead, deadJobs, unique],
+        [this.#limits.deadLettersMax],
+        pick(settlements, "discarded"),
+        (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
+      ),
+    ]);
+    return lost.flat();
+  }
+
+  renew(leases: readonly Lease[]): Promise<readonly Lease[]> {
+    return this.#fenced(
+      scripts.renew,
+      [this.#keys.stream],
+      [],
+      leases.map((lease) => ({ lease })),
+      () => [],
+    );
+  }
+
+  async reclaim(max: number, leaseMs: number): Promise<readonly Lease[]> {
+    return this.#withGroup(async () => {
+      const args = [this.#owner, leaseMs, max, this.#cursor];
+      const reply = listOf(await this.#script("reclaim jobs", scripts.reclaim, [this.#keys.stream], args));
+      this.#cursor = textOf(reply[0]);
+      return this.#leases(reply.slice(1));
+    });
+  }
+
+  async held(max: number): Promise<readonly Lease[]> {
+    return this.#withGroup(async () => {
+      const reply = await this.#script("list leases", scripts.held, [this.#keys.stream], [this.#owner, max]);
+      return this.#leases(listOf(reply));
+    });
+  }
+
+  async promote(max: number): Promise<number | undefined> {
+    const { stream, delayed, delayedJobs } = this.#keys;
+    const nextMs = numberOf(await this.#script("promote jobs", scripts.promote, [stream, delayed, delayedJobs], [max]));
+    return nextMs < 0 ? undefined : nextMs;
+  }
+
+  async close(): Promise<void> {
+    if (this.#reader.state === "closed") return;
+    this.#reader.close();
+    // Only tidiness: a group keeps the name of a worker that could not say goodbye until another one starts.
+    const forget = this.#script(
+      "leave the group",
+      scripts.forgetConsumers,
+      [this.#keys.stream],
+      [forgetAfterMs, this.#owner],
+    );
+    await forget.catch(() => undefined);
+  }
+
+  async #read(max: number, waitMs: number): Promise<readonly Lease[]> {
+    const { stream } = this.#keys;
+    const wait = Math.max(1, Math.ceil(waitMs));
+    const reply = await this.#reader.run(
+      "take jobs",
+      (client) =>
+        client.xreadgroup("GROUP", scripts.group, this.#owner, "COUNT", max, "BLOCK", wait, "STREAMS", stream, ">"),
+      waitMs + graceMs,
+    );
+    const entries = reply === null ? [] : listOf(listOf((reply as readonly ScriptReply[])[0])[1]);
+    return entries.map((entry) => {
+      const [id, fields] = listOf(entry);
+      return this.#lease(textOf(id), 1, textsOf(fields)[1] ?? "");
+    });
+  }
+
+  /** Ends a blocking read without losing what it was about to deliver. */
+  #unblock(): void {
+    const unblocked = this.#readerId?.then((id) => this.#commands.client.client("UNBLOCK", id));
+    unblocked?.catch(() => undefined);
+  }
+
+  /**
+   * Runs one transition for many leases; returns those that were lost. `rest` is what the script wants to know of each after entry and
+   * deliveries.
+   */
+  async #fenced<T extends { readonly lease: Lease }>(
+    chosen: Script,
+    keys: readonly string[],
+    first: readonly ScriptArgument[],
+    items: readonly T[],
+    rest: (item: T) => readonly ScriptArgument[],
+  ): Promise<readonly Lease[]> {
+    if (items.length === 0) return [];
+    const leases = items.map(({ lease }) => lease);
+    const args: ScriptArgument[] = [this.#owner, ...first];
+    for (const item of items) args.push(item.lease.entry, item.lease.deliveries, ...rest(item));
+    return this.#withGroup(async () => {
+      const lost = new Set(textsOf(await this.#script("settle jobs", chosen, keys, args)));
+      return lost.size === 0 ? [] : leases.filter(({ entry }) => lost.has(entry));
+    });
+  }
+
+  /** Makes the group where there is none, as after FLUSHALL. From 0: what was enqueued since must be seen. */
+  async #withGroup<T>(operation: () => Promise<T>): Promise<T> {
+    try {
+      return await operation();
+    } catch (error) {
+      if (!isReply(error, "NOGROUP") && !isReply(error, "UNBLOCKED")) throw error;
+      await this.#commands.run("create the group", (client) => createGroup(client, this.#keys.stream));
+      return await operation();
+    }
+  }
+
+  #script(
+    what: string,
+    chosen: Script,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply> {
+    return this.#commands.run(what, (client) => chosen(client, keys, args));
+  }
+
+  /** From entry, deliveries, envelope of each, flat. */
+  #leases(flat: readonly ScriptReply[]): readonly Lease[] {
+    const leases: Lease[] = [];
+    for (let index = 0; index + 2 < flat.length; index += 3) {
+      leases.push(this.#lease(textOf(flat[index]), numberOf(flat[index + 1]), textOf(flat[index + 2])));
+    }
+    return leases;
+  }
+
+  #lease(entry: string, deliveries: number, envelope: string): Lease {
+    const availableAtMs = millisecondsOf(entry);
+    return leaseOf({ queue: this.#queue, owner: this.#owner, entry, deliveries, availableAtMs, envelope });
+  }
+}
+
+async function createGroup(client: Redis, stream: string): Promise<void> {
+  try {
+    await client.xgroup("CREATE", stream, scripts.group, "0", "MKSTREAM");
+  } catch (error) {
+    if (!isReply(error, "BUSYGROUP")) throw error;
+  }
+}
+
+function pick<T extends Settlement["to"]>(settlements: readonly Settlement[], ...to: readonly T[]): To<T>[] {
+  return settlements.filter((settlement): settlement is To<T> => (to as readonly string[]).includes(settlement.to));
+}
+
+/** A stream's entry id is the server's clock in milliseconds, then a sequence. */
+function millisecondsOf(entry: string): number {
+  return Number(entry.slice(0, entry.indexOf("-")));
+}

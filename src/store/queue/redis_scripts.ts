@@ -1,0 +1,192 @@
+/**
+ * Every transition of states.ts on Redis, one Lua script each: atomic, and run on the server's clock. Who calls them is redis.ts and
+ * redis_consumer.ts.
+ *
+ * Keys of a queue, all with its hash tag {NAMESPACE:q:NAME}:
+ *      :stream        available and running jobs; a lease is a pending entry of the group `workers`
+ *      :delayed       sorted set of scheduled and retryable jobs: id → due, in ms        :delayed:jobs   hash: id → envelope
+ *      :dead          sorted set of discarded jobs: id → when, in ms                      :dead:jobs      hash: id → envelope
+ *      :unique        hash: unique key → id of the job that holds it
+ *      :sequence      number of the last delayed job: an id for what has no stream entry yet
+ * There is no key for a single job, and the stream is never trimmed: an entry is deleted with its outcome.
+ */
+import { script } from "../redis/script.ts";
+
+export const group = "workers";
+
+/** A lease is ours while the entry is pending under our name with the delivery count it was taken with. */
+const fence = `
+local function ours(owner, entry, deliveries)
+  local pending = redis.call('XPENDING', KEYS[1], '${group}', entry, entry, 1)[1]
+  return pending and pending[2] == owner and pending[4] == tonumber(deliveries)
+end
+local function leave(entry)
+  redis.call('XACK', KEYS[1], '${group}', entry)
+  redis.call('XDEL', KEYS[1], entry)
+end`;
+
+const clock = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`;
+
+/** A unique key is free again once the job that holds it has its outcome; a later holder is left alone. */
+const freeUnique = `
+local function free(uniques, unique, id)
+  if unique ~= '' and redis.call('HGET', uniques, unique) == id then redis.call('HDEL', uniques, unique) end
+end`;
+
+/**
+ * → available | scheduled. KEYS: stream, delayed, delayed:jobs, unique, sequence. ARGV: most jobs the queue may hold, then of each job
+ * its envelope, delay in ms, unique key or ''. Returns the ids, or the number of jobs the queue holds, when there is no room for all.
+ * A delayed envelope gets its id spliced in behind its first brace; others take the id of their entry.
+ */
+export const enqueue = script(`${clock}
+local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
+if held + (#ARGV - 1) / 3 > tonumber(ARGV[1]) then return held end
+local ids = {}
+for i = 2, #ARGV, 3 do
+  local envelope, delay, unique = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local id = unique ~= '' and redis.call('HGET', KEYS[4], unique)
+  if not id then
+    if delay == 0 then
+      id = redis.call('XADD', KEYS[1], '*', 'job', envelope)
+    else
+      local moment = now()
+      id = string.format('%.0f-d%d', moment, redis.call('INCR', KEYS[5]))
+      redis.call('ZADD', KEYS[2], moment + delay, id)
+      redis.call('HSET', KEYS[3], id, '{"id":"' .. id .. '",' .. string.sub(envelope, 2))
+    end
+    if unique ~= '' then redis.call('HSET', KEYS[4], unique, id) end
+  end
+  ids[#ids + 1] = id
+end
+return ids`);
+
+/** scheduled | retryable → available. KEYS: stream, delayed, delayed:jobs. ARGV: most jobs. Returns ms to the next due one, or -1. */
+export const promote = script(`${clock}
+local moment = now()
+local due = redis.call('ZRANGE', KEYS[2], '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(due) do
+  local envelope = redis.call('HGET', KEYS[3], id)
+  if envelope then redis.call('XADD', KEYS[1], '*', 'job', envelope) end
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('HDEL', KEYS[3], id)
+end
+local nextDue = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+if not nextDue[2] then return -1 end
+return math.max(0, math.ceil(nextDue[2] - moment))`);
+
+/** running → completed. KEYS: stream, unique. ARGV: owner, then of each lease entry, deliveries, id, unique key or ''. Returns lost entries. */
+export const complete = script(`${fence}${freeUnique}
+local lost = {}
+for i = 2, #ARGV, 4 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    leave(ARGV[i])
+    free(KEYS[2], ARGV[i + 3], ARGV[i + 2])
+  else lost[#lost + 1] = ARGV[i] end
+end
+return lost`);
+
+/**
+ * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs. ARGV: owner, then of each lease entry,
+ * deliveries, id, delay in ms, amended envelope. Returns lost entries.
+ */
+export const delay = script(`${fence}${clock}
+local lost = {}
+for i = 2, #ARGV, 5 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    leave(ARGV[i])
+    redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], ARGV[i + 2])
+    redis.call('HSET', KEYS[3], ARGV[i + 2], ARGV[i + 4])
+  else lost[#lost + 1] = ARGV[i] end
+end
+return lost`);
+
+/** running → available (release). KEYS: stream. ARGV: owner, then of each lease entry, deliveries, amended envelope. Returns lost entries. */
+export const release = script(`${fence}
+local lost = {}
+for i = 2, #ARGV, 3 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    leave(ARGV[i])
+    redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 2])
+  else lost[#lost + 1] = ARGV[i] end
+end
+return lost`);
+
+/**
+ * running → discarded. KEYS: stream, dead, dead:jobs, unique. ARGV: owner, most dead letters kept, then of each lease entry,
+ * deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
+ */
+export const discard = script(`${fence}${clock}${freeUnique}
+local lost = {}
+for i = 3, #ARGV, 5 do
+  local entry, id = ARGV[i], ARGV[i + 2]
+  if ours(ARGV[1], entry, ARGV[i + 1]) then
+    leave(entry)
+    free(KEYS[4], ARGV[i + 3], id)
+    redis.call('ZADD', KEYS[2], now(), id)
+    redis.call('HSET', KEYS[3], id, ARGV[i + 4])
+  else lost[#lost + 1] = entry end
+end
+local excess = redis.call('ZCARD', KEYS[2]) - ARGV[2]
+if excess > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do redis.call('HDEL', KEYS[3], id) end
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, excess - 1)
+end
+return lost`);
+
+/**
+ * running → running, in the same hands. KEYS: stream. ARGV: owner, then of each lease entry, deliveries. Returns lost entries.
+ * JUSTID counts no delivery; without the fence it would steal back a lease that somebody else holds by now.
+ */
+export const renew = script(`${fence}
+local lost = {}
+for i = 2, #ARGV, 2 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    redis.call('XCLAIM', KEYS[1], '${group}', ARGV[1], 0, ARGV[i], 'JUSTID')
+  else lost[#lost + 1] = ARGV[i] end
+end
+return lost`);
+
+/**
+ * running → running, in other hands. KEYS: stream. ARGV: owner, lease in ms, most jobs, cursor. Returns the next cursor and, flat, of
+ * each job entry, deliveries, envelope. Claiming counts a delivery, so the former holder's token is void from here on.
+ */
+export const reclaim = script(`
+local claimed = redis.call('XAUTOCLAIM', KEYS[1], '${group}', ARGV[1], ARGV[2], ARGV[4], 'COUNT', ARGV[3])
+local found = {claimed[1]}
+for _, job in ipairs(claimed[2]) do
+  found[#found + 1] = job[1]
+  found[#found + 1] = redis.call('XPENDING', KEYS[1], '${group}', job[1], job[1], 1)[1][4]
+  found[#found + 1] = job[2][2]
+end
+return found`);
+
+/** What is leased to one owner, changed by nothing. KEYS: stream. ARGV: owner, most jobs. Returns, flat, entry, deliveries, envelope. */
+export const held = script(`
+local found = {}
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], '${group}', '-', '+', ARGV[2], ARGV[1])) do
+  local job = redis.call('XRANGE', KEYS[1], pending[1], pending[1])[1]
+  if job then
+    found[#found + 1] = pending[1]
+    found[#found + 1] = pending[4]
+    found[#found + 1] = job[2][2]
+  end
+end
+return found`);
+
+/**
+ * Forgets consumers that hold nothing and have not asked for longer than ARGV[1] ms; 0 also forgets ARGV[2], which asked just now.
+ * DELCONSUMER throws a consumer's leases away, so looking and deleting must be one step.
+ */
+export const forgetConsumers = script(`
+local gone = 0
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], '${group}')) do
+  local facts = {}
+  for i = 1, #consumer, 2 do facts[consumer[i]] = consumer[i + 1] end
+  local unused = facts.idle > tonumber(ARGV[1]) or facts.name == ARGV[2]
+  if facts.pending == 0 and unused then gone = gone + redis.call('XGROUP', 'DELCONSUMER', KEYS[1], '${group}', facts.name) + 1 end
+end
+return gone`);

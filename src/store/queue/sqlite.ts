@@ -1,0 +1,116 @@
+/**
+ * Queue in one SQLite file, for the processes of one machine: the side that enqueues and looks. Taking is sqlite_consumer.ts, the
+ * transitions are sqlite_statements.ts.
+ */
+import type { Database } from "bun:sqlite";
+
+import { pathOfFileUrl, SqliteStore } from "../sqlite/database.ts";
+import { encodeEnvelope } from "./envelope.ts";
+import { deadLetterOf } from "./lease.ts";
+import { queueFull, type QueueLimits } from "./limits.ts";
+import type { Consumer, DeadLetter, NewJob, Queue, QueueState, QueueStats } from "./queue.ts";
+import { SqliteConsumer } from "./sqlite_consumer.ts";
+import * as statements from "./sqlite_statements.ts";
+
+/** Jobs written in one transaction: other processes wait for a few milliseconds. */
+const stepJobsMax = 1_000;
+/** Counting reads every row, so the limit is checked against a count this old, plus what this process added since. */
+const countAgeMsMax = 1_000;
+
+export class SqliteQueue implements Queue {
+  readonly #store: SqliteStore;
+  readonly #limits: QueueLimits;
+  readonly #counts = new Map<string, { jobs: number; readonly atMs: number }>();
+
+  constructor(url: string, limits: QueueLimits) {
+    this.#store = new SqliteStore(pathOfFileUrl(url), statements.schema);
+    this.#limits = limits;
+  }
+
+  get state(): QueueState {
+    return this.#store.open ? "ready" : "closed";
+  }
+
+  async enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]> {
+    const name = this.#name(queue);
+    this.#reserve(queue, jobs.length);
+    const ids: string[] = [];
+    for (let start = 0; start < jobs.length; start += stepJobsMax) {
+      const step = jobs.slice(start, start + stepJobsMax);
+      const insertAll = (database: Database) => step.map((job) => `${queue}:${insert(database, name, job)}`);
+      ids.push(...this.#store.transaction("enqueue", insertAll));
+    }
+    return ids;
+  }
+
+  consumer(queue: string, owner: string): Consumer {
+    return new SqliteConsumer(this.#store, queue, this.#name(queue), owner, this.#limits.deadLettersMax);
+  }
+
+  async stats(queue: string): Promise<QueueStats> {
+    return this.#store.run("count jobs", (database) => {
+      const rows = database
+        .query<{ state: string; jobs: number }, [string]>(statements.countByState)
+        .all(this.#name(queue));
+      const of = (state: string) => rows.find((row) => row.state === state)?.jobs ?? 0;
+      return {
+        waiting: of("available"),
+        delayed: of("scheduled") + of("retryable"),
+        running: of("running"),
+        dead: of("discarded"),
+      };
+    });
+  }
+
+  async deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]> {
+    type Row = { id: number; at: number; envelope: string };
+    return this.#store.run("read dead letters", (database) =>
+      database
+        .query<Row, [string, number]>(statements.deadLetters)
+        .all(this.#name(queue), max)
+        .map((row) => deadLetterOf(`${queue}:${row.id}`, row.at, row.envelope)),
+    );
+  }
+
+  async ping(): Promise<void> {
+    this.#store.run("answer a ping", (database) => database.query("SELECT 1").get());
+  }
+
+  async close(): Promise<void> {
+    this.#store.close();
+  }
+
+  /** Throws where there is no room for so many more jobs. */
+  #reserve(queue: string, jobs: number): void {
+    const now = Date.now();
+    let count = this.#counts.get(queue);
+    if (count === undefined || now - count.atMs >= countAgeMsMax) {
+      const name = this.#name(queue);
+      const rows = this.#store.run("count jobs", (database) =>
+        database.query<{ state: string; jobs: number }, [string]>(statements.countByState).all(name),
+      );
+      const alive = rows.filter((row) => row.state !== "discarded");
+      count = { jobs: alive.reduce((sum, row) => sum + row.jobs, 0), atMs: now };
+      this.#counts.set(queue, count);
+    }
+    if (count.jobs + jobs > this.#limits.jobsMax) throw queueFull(queue, count.jobs, jobs, this.#limits.jobsMax);
+    count.jobs += jobs;
+  }
+
+  #name(queue: string): string {
+    return `${this.#limits.namespace}:${queue}`;
+  }
+}
+
+function insert(database: Database, name: string, job: NewJob): number {
+  const unique = job.unique ?? null;
+  const existing =
+    unique === null ? null : database.query<{ id: number }, [string, string]>(statements.findUnique).get(name, unique);
+  if (existing) return existing.id;
+  const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
+  const state = delayMs === 0 ? "available" : "scheduled";
+  const row = database
+    .query<{ id: number }, [string, string, number, string | null, string]>(statements.enqueue)
+    .get(name, state, Date.now() + delayMs, unique, encodeEnvelope(job));
+  return row!.id;
+}

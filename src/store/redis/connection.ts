@@ -1,0 +1,117 @@
+/**
+ * One connection to Redis: options, state and the limit on every operation. The only file that constructs a client.
+ *
+ *      connecting ──ready──▶ ready ──close──▶ connecting ──second refusal──▶ down ──ready──▶ ready        any ──close()──▶ closed
+ *
+ * Invariant: a command settles. It waits through one reconnect, is refused at once while the server is known to be down, and is given
+ * up at its deadline. What commands mean is not here: that is kv/redis.ts and queue/redis.ts.
+ */
+import { Redis, ReplyError } from "ioredis";
+
+import { withDeadline } from "../../std/deadline.ts";
+import { messageOf, ScaleError } from "../../std/errors.ts";
+import { redactUrls } from "../../std/redact.ts";
+
+export type ConnectionState = "connecting" | "ready" | "down" | "closed";
+
+export interface RedisOptions {
+  /** Name in CLIENT LIST. */
+  readonly name: string;
+  /** "resend" repeats commands whose reply was lost; only for operations that may run twice. */
+  readonly onLostReply: "resend" | "fail";
+  /** Longest wait for one operation. */
+  readonly operationTimeoutMs: number;
+  /** Carries blocking commands: each is written at once, and nothing else waits behind it. */
+  readonly blocking?: boolean;
+  readonly onState?: ((from: ConnectionState, to: ConnectionState, reason: string) => void) | undefined;
+}
+
+const connectTimeoutMs = 2_000;
+/** A consumer that sleeps on after Redis came back is an outage of its own: never wait longer than this. */
+const reconnectDelayMsMax = 1_000;
+/** A socket on which nothing answers for this long is dead, whatever TCP believes. */
+const silentSocketMs = 5_000;
+
+export class RedisConnection {
+  readonly client: Redis;
+  readonly #options: RedisOptions;
+  readonly #where: string;
+  #state: ConnectionState = "connecting";
+  #lastError = "";
+
+  constructor(url: string, options: RedisOptions) {
+    this.#options = options;
+    this.#where = placeOf(url);
+    this.client = new Redis(url, {
+      connectionName: options.name,
+      connectTimeout: connectTimeoutMs,
+      socketTimeout: silentSocketMs,
+      enableAutoPipelining: options.blocking !== true,
+      maxRetriesPerRequest: 1,
+      autoResendUnfulfilledCommands: options.onLostReply === "resend",
+      // After a failover the old primary answers as a replica: go and find the new one.
+      reconnectOnError: (error) => error.message.startsWith("READONLY"),
+      retryStrategy: (times) => this.#reconnectDelayMs(times),
+    });
+    this.client.on("ready", () => this.#become("ready", "connected"));
+    this.client.on("close", () => this.#state === "ready" && this.#become("connecting", "connection lost"));
+    this.client.on("error", (error: Error) => (this.#lastError = messageOf(error)));
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Runs one operation; every failure is a ScaleError that says where and what. `what` is the operation's name. */
+  async run<T>(what: string, operation: (client: Redis) => Promise<T>, timeoutMs?: number): Promise<T> {
+    if (this.#state === "down" || this.#state === "closed")
+      throw this.#unavailable(what, `the connection is ${this.#state}`);
+    const limitMs = timeoutMs ?? this.#options.operationTimeoutMs;
+    try {
+      return await withDeadline(operation(this.client), limitMs, () =>
+        this.#unavailable(what, `no answer within ${limitMs}ms`),
+      );
+    } catch (error) {
+      if (error instanceof ScaleError) throw error;
+      throw this.#unavailable(what, messageOf(error), error);
+    }
+  }
+
+  /** Idempotent. Commands still waiting are rejected. */
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#become("closed", "closed by us");
+    this.client.disconnect();
+  }
+
+  #reconnectDelayMs(times: number): number {
+    if (times >= 2 && this.#state === "connecting") this.#become("down", this.#lastError || "no answer");
+    const delayMs = Math.min(reconnectDelayMsMax, 25 * 2 ** Math.min(times, 10));
+    return delayMs / 2 + (Math.random() * delayMs) / 2;
+  }
+
+  #become(to: ConnectionState, reason: string): void {
+    const from = this.#state;
+    if (from === to || from === "closed") return;
+    this.#state = to;
+    this.#options.onState?.(from, to, redactUrls(reason));
+  }
+
+  #unavailable(what: string, reason: string, cause?: unknown): ScaleError {
+    const detail = this.#state === "down" && this.#lastError !== "" ? `${reason}: ${this.#lastError}` : reason;
+    return new ScaleError("store_unavailable", `Redis at ${this.#where} could not ${what}: ${redactUrls(detail)}`, {
+      cause,
+      hint: "check that the server is up and reachable, and its log",
+    });
+  }
+}
+
+/** Whether a failure was Redis answering with this error code (NOGROUP, NOSCRIPT, …), as opposed to not answering. */
+export function isReply(error: unknown, code: string): boolean {
+  const reply = error instanceof ScaleError ? error.cause : error;
+  return reply instanceof ReplyError && messageOf(reply).includes(code);
+}
+
+function placeOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : "an unreadable address";
+}

@@ -1,0 +1,155 @@
+/**
+ * One connection to PostgreSQL: a postgres.js client of size one, used until it is lost and never reconnected.
+ *
+ * postgres.js does the protocol, the types and prepared statements. Its pool is not used (pool.ts is ours), because it queues without
+ * a bound, and because a transaction that lost its connection there goes on to write to a closed socket, which throws outside of any
+ * promise and ends the process; with size one and no second life, a statement can neither do that nor slip out of its transaction.
+ */
+import { Stream } from "node:stream";
+
+import postgres from "postgres";
+
+import { messageOf, ScaleError } from "../../std/errors.ts";
+import { endsConnection, sqlFailure } from "./errors.ts";
+import type { SqlParameter, SqlSession, Statement } from "./sql.ts";
+import { parametersOf, types } from "./types.ts";
+
+export interface ConnectionOptions {
+  readonly applicationName: string;
+  /** Milliseconds; 0 is never. */
+  readonly statementTimeout: number;
+}
+
+const connectTimeoutSeconds = 3;
+/** Distinct texts kept prepared on one connection. Beyond it statements are parsed each time: lists of every length would fill the server. */
+const preparedStatementsMax = 500;
+
+const rowsAsJson = (text: string): string =>
+  `select coalesce(json_agg(t), '[]')::text as json from (\n${text.replace(/[\s;]+$/, "")}\n) t`;
+
+export class Connection implements SqlSession {
+  /** host:port, for messages. */
+  readonly place: string;
+  #state: "connecting" | "ready" | "lost" = "connecting";
+  readonly #client: postgres.Sql;
+  readonly #onLost: () => void;
+  readonly #prepared = new Set<string>();
+
+  constructor(url: string, options: ConnectionOptions, onLost: () => void) {
+    this.place = placeOf(url);
+    this.#onLost = onLost;
+    this.#client = openClient(url, options, () => void this.#lose());
+  }
+
+  /** It has answered: more than one statement may be sent to it. */
+  get ready(): boolean {
+    return this.#state === "ready";
+  }
+
+  get lost(): boolean {
+    return this.#state === "lost";
+  }
+
+  async query<R extends object>(statement: Statement): Promise<R[]> {
+    const { text, parameters } = statement;
+    return (await this.#run(text, parameters, { prepare: this.#mayPrepare(text), simple: false })) as unknown as R[];
+  }
+
+  async json(statement: Statement): Promise<string> {
+    const rows = await this.query<{ json: string }>({ ...statement, text: rowsAsJson(statement.text) });
+    return rows[0]!.json;
+  }
+
+  async script(text: string): Promise<void> {
+    await this.#run(text, [], { prepare: false, simple: true });
+  }
+
+  /** Runs BEGIN, COMMIT or ROLLBACK and returns what PostgreSQL says it did: a failed transaction answers COMMIT with ROLLBACK. */
+  async control(text: string): Promise<string> {
+    return (await this.#run(text, [], { prepare: false, simple: true })).command;
+  }
+
+  async ping(): Promise<void> {
+    await this.query({ text: "select 1", parameters: [] });
+  }
+
+  /** Ends it once what was sent is answered, or after `seconds`. Idempotent. */
+  async close(seconds: number): Promise<void> {
+    await this.#lose(seconds);
+  }
+
+  #mayPrepare(text: string): boolean {
+    if (this.#prepared.has(text)) return true;
+    if (this.#prepared.size >= preparedStatementsMax) return false;
+    this.#prepared.add(text);
+    return true;
+  }
+
+  async #run(
+    text: string,
+    parameters: readonly SqlParameter[],
+    how: { readonly prepare: boolean; readonly simple: boolean },
+  ): Promise<postgres.RowList<postgres.Row[]>> {
+    if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text);
+    try {
+      const result = await this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
+      if (!Array.isArray(result)) throw await this.#refuseCopy(result);
+      if (this.#state === "connecting") this.#state = "ready";
+      return result;
+    } catch (error) {
+      if (endsConnection(error)) void this.#lose();
+      else if (this.#state === "connecting") this.#state = "ready";
+      throw sqlFailure(error, this.place, text);
+    }
+  }
+
+  /** Other statements that were sent still get their answer, or their error from the driver; after `seconds` always the error. */
+  #lose(seconds?: number): Promise<void> {
+    if (this.lost) return Promise.resolve();
+    this.#state = "lost";
+    this.#onLost();
+    return this.#client.end(seconds === undefined ? {} : { timeout: seconds }).catch(() => undefined);
+  }
+
+  /** COPY gave a stream in place of rows, and the server waits for it. */
+  async #refuseCopy(stream: unknown): Promise<ScaleError> {
+    if (stream instanceof Stream) stream.on("error", () => undefined);
+    await this.#lose(0);
+    return new ScaleError("internal", "COPY from or to the client is not supported by sql", {
+      hint: "insert with unnest(array, …), or use psql's \\copy",
+    });
+  }
+}
+
+function openClient(url: string, options: ConnectionOptions, onclose: () => void): postgres.Sql {
+  try {
+    return postgres(url, {
+      max: 1,
+      types,
+      // A round trip per connection for user-defined types, which stay text without it.
+      fetch_types: false,
+      connect_timeout: connectTimeoutSeconds,
+      // The driver's timers see neither our transactions nor our pool.
+      idle_timeout: 0,
+      max_lifetime: null,
+      backoff: () => 0,
+      onnotice: () => undefined,
+      onclose,
+      connection: { application_name: options.applicationName, statement_timeout: options.statementTimeout },
+    });
+  } catch (error) {
+    throw new ScaleError("configuration_invalid", `the database URL cannot be read: ${withoutUrl(error, url)}`, {
+      hint: "--database-url=postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
+    });
+  }
+}
+
+/** A parser's complaint may quote the URL, and the URL has a password. */
+function withoutUrl(error: unknown, url: string): string {
+  return messageOf(error).replaceAll(url, "(not shown)");
+}
+
+/** host:port of one or several hosts, without user and password. */
+export function placeOf(url: string): string {
+  return /^[a-z+]+:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(url)?.[1] || "localhost";
+}

@@ -1,0 +1,59 @@
+/**
+ * What the database knows about migrations: the table of those applied, and the lock that makes one process at a time apply them.
+ * Which ones are due, and in what order, is runtime/migrate.ts.
+ */
+import type { SqlRunner, SqlSession, Statement } from "./sql.ts";
+
+export interface AppliedMigration {
+  readonly name: string;
+  readonly checksum: string;
+  readonly appliedAt: Date;
+}
+
+const table = "scale_migrations";
+/** Any number nobody else uses: the first eight bytes of SHA-256("scale_migrations"), read as a signed integer. */
+const lockKey = "8579419815613209721";
+
+const statement = (text: string, ...parameters: Statement["parameters"]): Statement => ({ text, parameters });
+
+/** In the order of their names. Empty where nothing was ever migrated; creates nothing. */
+export async function appliedMigrations(sql: SqlRunner): Promise<AppliedMigration[]> {
+  const [exists] = await sql.query<{ found: boolean }>(
+    statement(`select to_regclass('${table}') is not null as found`),
+  );
+  if (!exists?.found) return [];
+  return sql.query<AppliedMigration>(
+    statement(`select name, checksum, applied_at as "appliedAt" from ${table} order by name`),
+  );
+}
+
+export async function createLog(session: SqlSession): Promise<void> {
+  await session.script(
+    `create table if not exists ${table} (name text primary key, checksum text not null, applied_at timestamptz not null default now())`,
+  );
+}
+
+export async function recordMigration(session: SqlSession, name: string, checksum: string): Promise<void> {
+  await session.query(statement(`insert into ${table} (name, checksum) values ($1, $2)`, name, checksum));
+}
+
+/**
+ * Takes the lock if it is free; it lasts as long as the session. Asked again and again rather than waited for, because a statement
+ * that waits holds a snapshot, and CREATE INDEX CONCURRENTLY in the process that has the lock would wait for it.
+ */
+export async function tryMigrationLock(session: SqlSession): Promise<boolean> {
+  const [row] = await session.query<{ taken: boolean }>(statement(`select pg_try_advisory_lock(${lockKey}) as taken`));
+  return row!.taken;
+}
+
+/** Indexes named in `text` that an interrupted CREATE INDEX CONCURRENTLY left behind: there, maintained, and used by no query. */
+export async function invalidIndexes(session: SqlSession, text: string): Promise<string[]> {
+  const rows = await session.query<{ index: string }>(
+    statement(
+      `select c.oid::regclass::text as index from pg_index i join pg_class c on c.oid = i.indexrelid
+       where not i.indisvalid and position(c.relname in $1) > 0`,
+      text,
+    ),
+  );
+  return rows.map((row) => row.index);
+}

@@ -1,0 +1,179 @@
+/**
+ * The connections of one database URL, bounded twice: connections, and statements sent to one connection before it has answered.
+ * What finds no place waits in one queue, first come first served, with a length and a deadline. Not here: what a connection does.
+ *
+ * Invariant: a connection is either shared by at most `pipelineMax` statements or lent whole to one transaction or session.
+ */
+import { messageOf, ScaleError } from "../../std/errors.ts";
+import { Connection, placeOf } from "./connection.ts";
+import type { SqlOptions } from "./sql.ts";
+
+/** Statements in flight on one connection: a short one behind a long one waits for it, so few. */
+const pipelineMax = 4;
+const waitingStatementsMax = 1_000;
+const waitTimeoutMilliseconds = 5_000;
+const closeTimeoutMilliseconds = 5_000;
+
+/** How a connection is wanted: among others, or alone. */
+type Use = "shared" | "lent";
+
+/** A place in the pool. Its connection changes never; a lost one leaves with its slot. */
+interface Slot {
+  readonly connection: Connection;
+  statements: number;
+  lent: boolean;
+}
+
+interface Waiter {
+  readonly use: Use;
+  readonly timer: ReturnType<typeof setTimeout>;
+  readonly resolve: (slot: Slot) => void;
+  readonly reject: (error: ScaleError) => void;
+}
+
+export class Pool {
+  readonly #url: string;
+  readonly #options: SqlOptions;
+  readonly #slots = new Set<Slot>();
+  readonly #waiting: Waiter[] = [];
+  #closing: Promise<void> | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(url: string, options: SqlOptions) {
+    this.#url = url;
+    this.#options = options;
+  }
+
+  /** Runs one statement on a connection that others may be using. */
+  async shared<T>(run: (connection: Connection) => Promise<T>): Promise<T> {
+    const slot = this.#take("shared") ?? (await this.#wait("shared"));
+    try {
+      return await run(slot.connection);
+    } finally {
+      slot.statements--;
+      this.#admitNext();
+    }
+  }
+
+  /** Runs `body` with a connection nobody else uses meanwhile. */
+  async lent<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+    const slot = this.#take("lent") ?? (await this.#wait("lent"));
+    try {
+      return await body(slot.connection);
+    } finally {
+      slot.lent = false;
+      this.#admitNext();
+    }
+  }
+
+  /** Like `lent`; the connection is closed afterwards, and its state with it. */
+  session<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.lent(async (connection) => {
+      try {
+        return await body(connection);
+      } finally {
+        await connection.close(1);
+      }
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const waiter of this.#waiting.splice(0)) {
+      clearTimeout(waiter.timer);
+      waiter.reject(closed());
+    }
+    const deadline = Promise.withResolvers<void>();
+    const timer = setTimeout(deadline.resolve, closeTimeoutMilliseconds);
+    const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
+    this.#admitNext();
+    await Promise.race([idle, deadline.promise]);
+    clearTimeout(timer);
+    await Promise.all([...this.#slots].map((slot) => slot.connection.close(0)));
+  }
+
+  /** An idle connection, else a new one, else the least used of those that may be shared. Undefined: it has to wait. */
+  #take(use: Use): Slot | undefined {
+    if (this.#closing) throw closed();
+    return this.#waiting.length > 0 ? undefined : this.#place(use);
+  }
+
+  #place(use: Use): Slot | undefined {
+    let best: Slot | undefined;
+    for (const slot of this.#slots) {
+      if (!slot.lent && (best === undefined || slot.statements < best.statements)) best = slot;
+    }
+    if (best === undefined || best.statements > 0) {
+      if (this.#slots.size < this.#options.poolMax) best = this.#open();
+      else if (use === "lent" || !best?.connection.ready || best.statements >= pipelineMax) return undefined;
+    }
+    if (use === "lent") best.lent = true;
+    else best.statements++;
+    return best;
+  }
+
+  #open(): Slot {
+    const slot: Slot = {
+      connection: new Connection(this.#url, this.#options, () => {
+        this.#slots.delete(slot);
+        this.#admitNext();
+      }),
+      statements: 0,
+      lent: false,
+    };
+    this.#slots.add(slot);
+    return slot;
+  }
+
+  #wait(use: Use): Promise<Slot> {
+    if (this.#waiting.length >= waitingStatementsMax)
+      throw this.#overloaded(`${waitingStatementsMax} statements wait already`);
+    const { promise, resolve, reject } = Promise.withResolvers<Slot>();
+    const milliseconds = this.#options.waitTimeout ?? waitTimeoutMilliseconds;
+    const timer = setTimeout(() => {
+      this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+      reject(this.#overloaded(`none became free within ${milliseconds} ms`));
+      this.#admitNext();
+    }, milliseconds);
+    const waiter: Waiter = { use, timer, resolve, reject };
+    this.#waiting.push(waiter);
+    return promise;
+  }
+
+  /** The head of the queue goes first, even when a statement behind it would fit: a transaction must not starve. */
+  #admitNext(): void {
+    for (let waiter = this.#waiting[0]; waiter; waiter = this.#waiting[0]) {
+      const slot = this.#placeFor(waiter);
+      if (slot === undefined) break;
+      this.#waiting.shift();
+      clearTimeout(waiter.timer);
+      if (slot instanceof ScaleError) waiter.reject(slot);
+      else waiter.resolve(slot);
+    }
+    if (this.#onIdle && [...this.#slots].every((slot) => !slot.lent && slot.statements === 0)) this.#onIdle();
+  }
+
+  #placeFor(waiter: Waiter): Slot | ScaleError | undefined {
+    try {
+      return this.#place(waiter.use);
+    } catch (error) {
+      return error instanceof ScaleError ? error : new ScaleError("internal", messageOf(error), { cause: error });
+    }
+  }
+
+  #overloaded(why: string): ScaleError {
+    const connections = `all ${this.#options.poolMax} connections to PostgreSQL at ${placeOf(this.#url)} are busy`;
+    return new ScaleError("overloaded", `${connections}, and ${why}`, {
+      hint: "look for slow statements and for transactions that wait for something else; else raise --sql-pool-max",
+      retryAfterSeconds: 1,
+    });
+  }
+}
+
+function closed(): ScaleError {
+  return new ScaleError("draining", "the database pool is closed: this process is stopping");
+}

@@ -1,0 +1,115 @@
+/**
+ * One transaction: BEGIN, the body's statements one at a time, COMMIT; and again from the start when PostgreSQL asks for it.
+ *
+ *     open ── body returned, no statement failed ──▶ COMMIT ──▶ over
+ *       └──── body threw, or a statement failed ───▶ ROLLBACK ─▶ over, or once more (40001, 40P01)
+ *
+ * Invariant: a body that returns has committed everything or it is told otherwise; after `over` no statement is accepted.
+ */
+import { fullJitter } from "../../std/backoff.ts";
+import { messageOf, ScaleError } from "../../std/errors.ts";
+import { handled } from "../../std/handled.ts";
+import type { Connection } from "./connection.ts";
+import { asksForRetry, SqlError } from "./errors.ts";
+import type { Pool } from "./pool.ts";
+import type { Isolation, Row, SqlSession, Statement, TransactionOptions } from "./sql.ts";
+
+const attemptsDefault = 3;
+const pauseBaseMilliseconds = 10;
+const pauseMaxMilliseconds = 250;
+
+const begin: { readonly [I in Isolation]: string } = {
+  "read committed": "begin isolation level read committed",
+  "repeatable read": "begin isolation level repeatable read",
+  serializable: "begin isolation level serializable",
+};
+
+export async function transaction<T>(
+  pool: Pool,
+  body: (tx: SqlSession) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  const { isolation, attempts = attemptsDefault } = options;
+  const opening = isolation === undefined ? "begin" : begin[isolation];
+  if (opening === undefined)
+    throw new ScaleError("statement_invalid", `isolation is ${isolation}, expected ${Object.keys(begin).join(" or ")}`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await pool.lent((connection) => once(connection, opening, body));
+    } catch (error) {
+      if (attempt >= attempts || !asksForRetry(error)) throw error;
+      await Bun.sleep(fullJitter(attempt, pauseBaseMilliseconds, pauseMaxMilliseconds));
+    }
+  }
+}
+
+async function once<T>(connection: Connection, opening: string, body: (tx: SqlSession) => Promise<T>): Promise<T> {
+  await connection.control(opening);
+  const tx = new Transaction(connection);
+  try {
+    const result = await body(tx);
+    await tx.commit();
+    return result;
+  } catch (error) {
+    await tx.rollback();
+    // What the body made of a failed statement is less than the statement's own error: only that says whether to try again.
+    throw asksForRetry(tx.failure) ? tx.failure : error;
+  }
+}
+
+class Transaction implements SqlSession {
+  /** The first statement that failed; PostgreSQL ignores every later one until the end. */
+  failure: Error | undefined;
+  readonly #connection: Connection;
+  #over = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  query<R extends object = Row>(statement: Statement): Promise<R[]> {
+    return this.#next(() => this.#connection.query<R>(statement));
+  }
+
+  json(statement: Statement): Promise<string> {
+    return this.#next(() => this.#connection.json(statement));
+  }
+
+  script(text: string): Promise<void> {
+    return this.#next(() => this.#connection.script(text));
+  }
+
+  async commit(): Promise<void> {
+    this.#over = true;
+    await this.#last;
+    if (this.failure !== undefined) throw this.failure;
+    const command = await this.#connection.control("commit");
+    if (command !== "COMMIT")
+      throw new SqlError({ message: "the transaction was rolled back", code: "25P02" }, "commit");
+  }
+
+  /** Never throws: a connection that cannot roll back is closed, and PostgreSQL rolls back for it. */
+  async rollback(): Promise<void> {
+    this.#over = true;
+    await this.#last;
+    if (this.#connection.lost) return;
+    await this.#connection.control("rollback").catch(() => this.#connection.close(0));
+  }
+
+  /** One at a time, in the order they were asked for: a statement sent behind one that fails would only hide its error. */
+  #next<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#over) return handled(Promise.reject(transactionOver()));
+    const result = this.#last.then(run);
+    this.#last = result.catch((error: unknown) => {
+      this.failure ??= error instanceof Error ? error : new ScaleError("internal", messageOf(error), { cause: error });
+    });
+    return result;
+  }
+}
+
+function transactionOver(): ScaleError {
+  return new ScaleError("internal", "a statement was given to a transaction that is over", {
+    hint: "await every tx.read and tx.write before the body of sql.tx returns",
+  });
+}
