@@ -1,0 +1,171 @@
+/**
+ * The module's `job`: a name, a handler and a policy. Role app enqueues by it, role worker finds the handler behind it. Payloads are
+ * validated here, once, on their way in. Running jobs is worker/, storing them store/queue/.
+ */
+import type { Attempt, Job, JobOptions, Json } from "scale";
+
+import { collect } from "../ops/metrics.ts";
+import { messageOf, ScaleError } from "../std/errors.ts";
+import { parseDuration } from "../std/units.ts";
+import type { NewJob } from "../store/queue/queue.ts";
+import { assertJson } from "./json_value.ts";
+import { queueStore } from "./runtime.ts";
+
+/** What role worker needs to know of a job. Durations in milliseconds. */
+export interface JobDefinition {
+  readonly name: string;
+  readonly queue: string;
+  /** Attempts before it goes to the dead letters. */
+  readonly attemptsMax: number;
+  readonly timeoutMs: number;
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+  readonly handler: (payload: unknown, attempt: Attempt) => unknown;
+}
+
+export const queueDefault = "default";
+
+const attemptsDefault = 10;
+const timeoutDefault = "10m";
+const backoffDefault = { base: "15s", max: "1h" } as const;
+const payloadBytesMax = 256 * 1024;
+const nameCharsMax = 128;
+const delayMsMax = 365 * 24 * 3_600_000;
+
+const definitions = new WeakMap<object, JobDefinition>();
+const enqueued = new Map<string, number>();
+
+collect("jobs_enqueued_total", (report) => {
+  for (const [name, count] of enqueued) report({ job: name }, count);
+});
+
+/** Defines a job. Throws entry_invalid where name or options are none. */
+export function job<P extends Json>(
+  name: string,
+  handler: (payload: P, attempt: Attempt) => unknown,
+  options: JobOptions = {},
+): Job<P> {
+  const definition = define(name, handler as JobDefinition["handler"], options);
+  const made: Job<P> = {
+    name,
+    enqueue: async (payload, { delay, at, unique } = {}) => {
+      const delayMs = at === undefined ? delayOf(definition, delay) : Math.max(0, timeOf(definition, at) - Date.now());
+      const one = { ...newJob(definition, payload, "payload", delayMs), ...uniqueOf(definition, unique) };
+      const [id] = await enqueueAll(definition, [one]);
+      return { id: id! };
+    },
+    enqueueMany: async (payloads, { delay } = {}) => {
+      const delayMs = delayOf(definition, delay);
+      const jobs = payloads.map((payload, index) => newJob(definition, payload, `payloads[${index}]`, delayMs));
+      return (await enqueueAll(definition, jobs)).map((id) => ({ id }));
+    },
+  };
+  definitions.set(made, definition);
+  return made;
+}
+
+/** The jobs of an application by name. Throws entry_invalid where one is not made by job(), or two share a name. */
+export function jobTable(jobs: readonly Job<never>[], source: string): ReadonlyMap<string, JobDefinition> {
+  const table = new Map<string, JobDefinition>();
+  for (const [index, made] of jobs.entries()) {
+    const definition = definitions.get(made);
+    if (definition === undefined) {
+      throw new ScaleError("entry_invalid", `${source}: jobs[${index}] is not made by job() of "scale"`, {
+        hint: 'import { job } from "scale"; const greet = job("greet", async (payload) => { … })',
+      });
+    }
+    if (table.has(definition.name)) {
+      throw new ScaleError("entry_invalid", `${source}: two jobs are named "${definition.name}"`, {
+        hint: "a queued job finds its handler by name: give each its own",
+      });
+    }
+    table.set(definition.name, definition);
+  }
+  return table;
+}
+
+function define(name: string, handler: JobDefinition["handler"], options: JobOptions): JobDefinition {
+  const {
+    queue = queueDefault,
+    attempts = attemptsDefault,
+    timeout = timeoutDefault,
+    backoff = backoffDefault,
+  } = options;
+  if (name === "" || name.length > nameCharsMax) throw invalid(name, "name", `1–${nameCharsMax} characters`);
+  if (typeof handler !== "function") throw invalid(name, "handler", "a function");
+  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(queue)) {
+    throw invalid(name, "queue", "lower-case letters, digits, - and _, at most 63");
+  }
+  if (!Number.isInteger(attempts) || attempts < 1) throw invalid(name, "attempts", "a whole number of at least 1");
+  return {
+    name,
+    queue,
+    handler,
+    attemptsMax: attempts,
+    timeoutMs: duration(name, "timeout", timeout),
+    backoff: {
+      baseMs: duration(name, "backoff.base", backoff.base),
+      maxMs: duration(name, "backoff.max", backoff.max),
+    },
+  };
+}
+
+async function enqueueAll(definition: JobDefinition, jobs: readonly NewJob[]): Promise<readonly string[]> {
+  const ids = await queueStore(`enqueue of job "${definition.name}"`).enqueue(definition.queue, jobs);
+  enqueued.set(definition.name, (enqueued.get(definition.name) ?? 0) + jobs.length);
+  return ids;
+}
+
+function newJob(definition: JobDefinition, value: unknown, what: string, delayMs: number): NewJob {
+  const path = `the ${what} of job "${definition.name}"`;
+  const payload = toJson(value, path);
+  const bytes = Buffer.byteLength(payload);
+  if (bytes > payloadBytesMax) {
+    throw new ScaleError("payload_invalid", `${path} is ${bytes} bytes, expected at most ${payloadBytesMax}`, {
+      hint: "store the data in the database and pass its id",
+    });
+  }
+  return { name: definition.name, payload, delayMs };
+}
+
+/** Unique keys are the job's own: two kinds of job may use the same. */
+function uniqueOf(definition: JobDefinition, unique: string | undefined): { readonly unique?: string } {
+  return unique === undefined ? {} : { unique: `${definition.name}:${unique}` };
+}
+
+function toJson(value: unknown, path: string): string {
+  try {
+    assertJson(value, path);
+  } catch (error) {
+    throw new ScaleError("payload_invalid", messageOf(error), { cause: error });
+  }
+  return JSON.stringify(value);
+}
+
+function delayOf(definition: JobDefinition, delay: string | number | undefined): number {
+  const delayMs = delay === undefined ? 0 : duration(definition.name, "delay", delay);
+  return bounded(definition, delayMs);
+}
+
+function timeOf(definition: JobDefinition, at: Date): number {
+  const time = at.getTime();
+  if (Number.isNaN(time)) throw invalid(definition.name, "at", "a valid Date");
+  bounded(definition, time - Date.now());
+  return time;
+}
+
+function bounded(definition: JobDefinition, delayMs: number): number {
+  if (delayMs <= delayMsMax) return delayMs;
+  throw invalid(definition.name, "delay", "at most 365d");
+}
+
+function duration(name: string, what: string, value: string | number): number {
+  try {
+    return parseDuration(value);
+  } catch (error) {
+    throw invalid(name, what, messageOf(error).replace(/^expected /, ""));
+  }
+}
+
+function invalid(name: string, what: string, expected: string): ScaleError {
+  return new ScaleError("entry_invalid", `job("${name}"): ${what} is not valid, expected ${expected}`);
+}
