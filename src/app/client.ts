@@ -1,0 +1,46 @@
+/** Who is asking, over which scheme and under which name, given how far the peer is trusted. Pure but for what it is handed. */
+export interface Client {
+  readonly ip: string;
+  /** The client's connection is TLS, as far as the trusted proxies say. */
+  readonly secure: boolean;
+  readonly host: string;
+}
+
+/** Whether an address belongs to a proxy whose X-Forwarded-* count. */
+export type Trust = (address: string) => boolean;
+
+/** What a request arrived with. */
+export interface Arrival {
+  /** Address of the peer of the connection; undefined when it has gone already. */
+  readonly peer: string | undefined;
+  readonly headers: Headers;
+}
+
+/** X-Forwarded-* count only from a trusted peer; X-Forwarded-For is read from the right, to the first address not trusted. */
+export function clientOf({ peer, headers }: Arrival, trusted: Trust, publicUrl: URL | undefined): Client {
+  const ip = unmapped(peer ?? "");
+  const believed = trusted(ip);
+  const forwardedProto = believed ? headers.get("x-forwarded-proto") : null;
+  const forwardedHost = believed ? headers.get("x-forwarded-host") : null;
+  return {
+    ip: believed ? forwardedFor(headers.get("x-forwarded-for"), ip, trusted) : ip,
+    secure: publicUrl ? publicUrl.protocol === "https:" : forwardedProto === "https",
+    host: publicUrl?.host ?? forwardedHost ?? headers.get("host") ?? "localhost",
+  };
+}
+
+function forwardedFor(field: string | null, peer: string, trusted: Trust): string {
+  let client = peer;
+  for (const part of (field ?? "").split(",").toReversed()) {
+    const address = unmapped(part.trim());
+    if (address === "") continue;
+    client = address;
+    if (!trusted(address)) break;
+  }
+  return client;
+}
+
+/** A dual-stack listener reports IPv4 peers as ::ffff:10.0.0.1. */
+function unmapped(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}

@@ -1,0 +1,87 @@
+/** One request in role app from arrival to response: what it is (the ambient context), its deadline, and how it ends. */
+import { type Log, log } from "../ops/log.ts";
+import type { RequestContext } from "../runtime/context.ts";
+import { type SessionRules, SessionState } from "../runtime/session.ts";
+import { readSessionId } from "../runtime/session_cookie.ts";
+import { ScaleError } from "../std/errors.ts";
+import { isSafeRequestId, makeRequestId } from "../std/request_id.ts";
+import type { Client } from "./client.ts";
+import type { Deadline } from "./deadlines.ts";
+
+/** The request's owner. Fields that most requests never ask for (url, signal, log) are made when they do. */
+export class Exchange implements RequestContext, Deadline {
+  readonly kind = "request";
+  readonly startedAt = performance.now();
+  readonly id: string;
+  readonly route: string;
+  readonly session: SessionState;
+  readonly #client: Client;
+  readonly #request: Request;
+  #url: URL | undefined;
+  #abort: AbortController | undefined;
+  #expired: ScaleError | undefined;
+  #onExpire: ((error: ScaleError) => void) | undefined;
+  #log: Log | undefined;
+
+  constructor(request: Request, route: string, client: Client, rules: SessionRules) {
+    const given = request.headers.get("x-request-id");
+    this.id = given !== null && isSafeRequestId(given) ? given : makeRequestId();
+    this.route = route;
+    this.#client = client;
+    this.#request = request;
+    this.session = new SessionState(readSessionId(request.headers.get("cookie"), client.secure), rules);
+  }
+
+  get ip(): string {
+    return this.#client.ip;
+  }
+
+  get secure(): boolean {
+    return this.#client.secure;
+  }
+
+  get url(): URL {
+    if (this.#url) return this.#url;
+    const url = new URL(this.#request.url);
+    url.protocol = this.#client.secure ? "https:" : "http:";
+    url.port = "";
+    url.host = this.#client.host;
+    return (this.#url = url);
+  }
+
+  /** Aborted when the client leaves or the time is up. */
+  get signal(): AbortSignal {
+    if (this.#abort) return this.#abort.signal;
+    const abort = (this.#abort = new AbortController());
+    const client = this.#request.signal;
+    if (this.#expired) abort.abort(this.#expired);
+    else if (client.aborted) abort.abort(client.reason);
+    else client.addEventListener("abort", () => abort.abort(client.reason), { once: true });
+    return abort.signal;
+  }
+
+  get log(): Log {
+    return (this.#log ??= log.child({ request: this.id, route: this.route }));
+  }
+
+  /** Settles as `work` does, unless the time is up first: then it rejects, and what `work` still does is nobody's. */
+  within<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#onExpire = reject;
+      work.then(resolve, reject);
+    });
+  }
+
+  expire(): void {
+    const seconds = Math.round((performance.now() - this.startedAt) / 1_000);
+    this.#expired = new ScaleError(
+      "request_timeout",
+      `${this.#request.method} ${this.route} was not answered after ${seconds} s`,
+      {
+        hint: "--request-timeout, or move the work into a job",
+      },
+    );
+    this.#abort?.abort(this.#expired);
+    this.#onExpire?.(this.#expired);
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The walk of a request through role app: admit → identify → origin → handler → response → finish. Each step is a function below or
+ * in the file its name says. Listening is main.ts, routing routes.ts.
+ */
+import type { App } from "scale";
+
+import type { Config } from "../config/options.ts";
+import { logAccess } from "../ops/access_log.ts";
+import { countRequest } from "../ops/http_metrics.ts";
+import { collect, counter } from "../ops/metrics.ts";
+import { runIn } from "../runtime/context.ts";
+import { sessionCookie } from "../runtime/session_cookie.ts";
+import { networkTest } from "../std/cidr.ts";
+import { messageOf, ScaleError } from "../std/errors.ts";
+import { clientOf, type Trust } from "./client.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Exchange } from "./exchange.ts";
+import { checkOrigin } from "./origin.ts";
+import { errorCode, errorResponse, isFault, toResponse } from "./respond.ts";
+import type { Handler } from "./routes.ts";
+
+type Server = Bun.Server<unknown>;
+
+type Rules = Pick<
+  Config,
+  | "trustedProxies"
+  | "publicUrl"
+  | "requestTimeout"
+  | "requestsInFlightMax"
+  | "bodyBytesMax"
+  | "sessionIdleTimeout"
+  | "sessionLifetime"
+  | "servedBy"
+>;
+
+/** Serves requests under the limits of the configuration, and knows how many are in flight. */
+export class Serving {
+  readonly #rules: Rules;
+  readonly #instance: string;
+  readonly #onError: App["error"];
+  readonly #deadlines: Deadlines;
+  readonly #trusted: Trust;
+  readonly #shed = counter("app_requests_shed_total");
+  readonly #timedOut = counter("app_requests_timed_out_total");
+  #draining = false;
+
+  /** `onError` is the application's own error handler, if it has one. */
+  constructor(rules: Rules, instance: string, onError: App["error"]) {
+    this.#rules = rules;
+    this.#instance = instance;
+    this.#onError = onError;
+    this.#deadlines = new Deadlines(rules.requestTimeout);
+    this.#trusted = networkTest(rules.trustedProxies);
+    collect("app_requests_in_flight", (report) => report({}, this.#deadlines.size));
+  }
+
+  /** Puts the walk around a handler; `route` is its pattern. */
+  wrap(route: string, handler: Handler): Handler {
+    const { publicUrl, sessionIdleTimeout: idle, sessionLifetime: lifetime } = this.#rules;
+    return (request, server) => {
+      const peer = server.requestIP(request)?.address;
+      const client = clientOf({ peer, headers: request.headers }, this.#trusted, publicUrl);
+      return this.#answer(new Exchange(request, route, client, { idle, lifetime }), request, server, handler);
+    };
+  }
+
+  /** From now on every response asks its client to connect elsewhere. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  stop(): void {
+    this.#deadlines.stop();
+  }
+
+  async #answer(exchange: Exchange, request: Request, server: Server, handler: Handler): Promise<Response | undefined> {
+    this.#deadlines.add(exchange);
+    let failure: unknown;
+    let response: Response | undefined;
+    try {
+      response = await this.#respond(exchange, request, server, handler);
+    } catch (error) {
+      failure = error;
+      if (error instanceof ScaleError && error.code === "request_timeout") this.#timedOut.inc();
+      response = await this.#failed(error, exchange);
+    }
+    this.#deadlines.delete(exchange);
+    return this.#finish(exchange, request, response, failure);
+  }
+
+  async #respond(
+    exchange: Exchange,
+    request: Request,
+    server: Server,
+    handler: Handler,
+  ): Promise<Response | undefined> {
+    this.#admit();
+    checkLength(request, this.#rules.bodyBytesMax);
+    checkOrigin(request, exchange);
+    const value = runIn(exchange, () => handler(request, server));
+    const settled = value instanceof Promise ? await exchange.within<unknown>(value) : value;
+    // Undefined means that the handler has upgraded the connection: there is nothing to send.
+    return settled === undefined ? undefined : toResponse(settled);
+  }
+
+  /** One over the limit is refused at once: waiting would only make everybody late. */
+  #admit(): void {
+    const { requestsInFlightMax } = this.#rules;
+    if (this.#deadlines.size <= requestsInFlightMax) return;
+    this.#shed.inc();
+    throw new ScaleError(
+      "overloaded",
+      `${this.#deadlines.size} requests in flight, --requests-in-flight-max=${requestsInFlightMax}`,
+    );
+  }
+
+  async #failed(error: unknown, exchange: Exchange): Promise<Response> {
+    if (isFault(error)) exchange.log.error({ error }, `${exchange.route} failed: ${messageOf(error)}`);
+    const onError = this.#onError;
+    if (!onError) return errorResponse(error, exchange.id);
+    try {
+      return await runIn(exchange, () => onError(error));
+    } catch (second) {
+      exchange.log.error({ error: second }, `the application's error handler failed: ${messageOf(second)}`);
+      return errorResponse(error, exchange.id);
+    }
+  }
+
+  #finish(
+    exchange: Exchange,
+    request: Request,
+    response: Response | undefined,
+    failure: unknown,
+  ): Response | undefined {
+    const sent = response && this.#decorate(response, exchange);
+    const milliseconds = performance.now() - exchange.startedAt;
+    const status = sent?.status ?? 101;
+    countRequest(request.method, exchange.route, status, milliseconds / 1_000);
+    logAccess(
+      {
+        id: exchange.id,
+        ip: exchange.ip,
+        method: request.method,
+        path: pathOf(request.url),
+        route: exchange.route,
+        status,
+        milliseconds,
+        bytes: Number(sent?.headers.get("content-length") ?? 0),
+        error: failure === undefined ? undefined : errorCode(failure),
+      },
+      Date.now(),
+    );
+    return sent;
+  }
+
+  /** Adds what scale adds. A response that came from elsewhere (fetch, Response.redirect) has fixed headers: then a copy. */
+  #decorate(response: Response, exchange: Exchange): Response {
+    try {
+      return this.#withHeaders(response, exchange);
+    } catch {
+      return this.#withHeaders(new Response(response.body, response), exchange);
+    }
+  }
+
+  #withHeaders(response: Response, { session, secure }: Exchange): Response {
+    // The instance first: setting it twice changes nothing, should the cookie then turn out to need a copy.
+    if (this.#rules.servedBy) response.headers.set("x-served-by", this.#instance);
+    if (this.#draining) response.headers.set("connection", "close");
+    if (session.cookie !== undefined) {
+      response.headers.append("set-cookie", sessionCookie(session.cookie, secure, this.#rules.sessionLifetime));
+    }
+    return response;
+  }
+}
+
+/** Bun enforces the limit on what arrives; a length announced too large is refused before a byte is read. */
+function checkLength(request: Request, bytesMax: number): void {
+  const length = request.headers.get("content-length");
+  if (length !== null && Number(length) > bytesMax) {
+    throw new ScaleError("body_too_large", `The body has ${length} bytes; at most ${bytesMax} are accepted.`);
+  }
+}
+
+/** Without scheme, host and query: what the access log may show. */
+export function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("//") + 2);
+  const end = url.indexOf("?", start);
+  return start < 0 ? "/" : url.slice(start, end < 0 ? undefined : end);
+}
