@@ -1,0 +1,40 @@
+/** What all connections and exchanges of this process share: configuration, routes, counters, and whether it is draining. */
+import type { Config } from "../src/config/options.ts";
+import type { Traffic } from "../src/io/write_queue.ts";
+import type { Routes } from "./route.ts";
+import type { SpareParsers } from "./spare_parsers.ts";
+
+/** Counts in plain numbers; metrics.ts publishes them when scraped. */
+export interface Counters {
+  connectionsAccepted: number;
+  connectionsRefused: number;
+  /** From clients and to clients, heads and framing included. */
+  bytesReceived: number;
+  readonly sent: Traffic;
+  exchangesInFlight: number;
+  retriesAfterConnect: number;
+  retriesAfterStale: number;
+}
+
+export interface Balancer {
+  readonly config: Config;
+  readonly routes: Routes;
+  readonly counters: Counters;
+  readonly spareParsers: SpareParsers;
+  /** Room to reserve for a head, in bytes. */
+  readonly headRoomBytes: number;
+  /** Responses say Connection: close, and idle connections are closed. */
+  isDraining: boolean;
+}
+
+export function noCounts(): Counters {
+  return {
+    connectionsAccepted: 0,
+    connectionsRefused: 0,
+    bytesReceived: 0,
+    sent: { bytes: 0 },
+    exchangesInFlight: 0,
+    retriesAfterConnect: 0,
+    retriesAfterStale: 0,
+  };
+}

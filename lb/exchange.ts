@@ -1,0 +1,286 @@
+/**
+ * The one owner of a request, from its head to the last byte of its response. Holds both ends, the attempts, the deadline and the
+ * times; decides nothing itself: route, pick, rewrite, retry and respond are functions it asks. Protocols are not here.
+ *
+ *     choosing ─▶ connecting ─▶ waiting ─response head─▶ answering ─▶ done
+ *        ▲            │            │                         │
+ *        └── retry ───┴────────────┘                         └─ cut short ─▶ done
+ *
+ * Invariant: `#finish` runs exactly once, whoever ends the exchange; what arrives after it is ignored.
+ * Hot: one object a request; no promise, no closure.
+ */
+import { logAccess } from "../src/ops/access_log.ts";
+import { countRequest } from "../src/ops/http_metrics.ts";
+import { log } from "../src/ops/log.ts";
+import { clock } from "../src/std/clock.ts";
+import { type ErrorCode, ScaleError } from "../src/std/errors.ts";
+import { known } from "../src/wire/fields.ts";
+import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
+import type { Balancer } from "./balancer.ts";
+import { pump } from "./pump.ts";
+import { errorResponse } from "./respond.ts";
+import { type Failure, mayRetry } from "./retry.ts";
+import { rewrite, type Rewritten } from "./rewrite.ts";
+import { route } from "./route.ts";
+import type { Service } from "./service.ts";
+import type { Downstream, Upstream, UpstreamUser } from "./stream.ts";
+import type { Target } from "./target.ts";
+
+type Phase = "choosing" | "connecting" | "waiting" | "answering" | "done";
+
+const nothingAdded: AddedFields = [];
+const noTargets: readonly Target[] = [];
+
+export class Exchange implements UpstreamUser {
+  readonly #balancer: Balancer;
+  readonly #downstream: Downstream;
+  readonly #head: RequestHead;
+  readonly #service: Service;
+  readonly #rewritten: Rewritten;
+  readonly #startedAt = clock.now;
+
+  #phase: Phase = "choosing";
+  #target: Target | undefined;
+  #upstream: Upstream | undefined;
+  #tried: readonly Target[] = noTargets;
+  /** The attempt under way runs on a connection that has served before. */
+  #isReused = false;
+  #isRequestRead: boolean;
+  /** A wait for the client, not for the target: what a timeout then means. */
+  #waitsForClient = false;
+  #firstByteAt = 0;
+  #status = 0;
+  #bytes = 0;
+  #error: ErrorCode | undefined;
+
+  constructor(balancer: Balancer, downstream: Downstream, head: RequestHead) {
+    this.#balancer = balancer;
+    this.#downstream = downstream;
+    this.#head = head;
+    this.#isRequestRead = head.bodyLength === length.none || head.bodyLength === 0;
+    this.#service = route(balancer.routes, head);
+    this.#rewritten = rewrite(head, downstream.peer, balancer.config.trustedProxies);
+    balancer.counters.exchangesInFlight++;
+  }
+
+  /** Whether the request's body has come to its end: else the connection cannot serve another request. */
+  get isRequestRead(): boolean {
+    return this.#isRequestRead;
+  }
+
+  /** Sends the request to a target, or to the next one. */
+  attempt(): void {
+    const target = this.#service.pick(this.#tried);
+    if (target === undefined) return this.#fail(this.#noTarget());
+    this.#target = target;
+    target.requestsInFlight++;
+    target.requests++;
+    this.#phase = "connecting";
+    this.#downstream.deadline = clock.now + this.#balancer.config.connectTimeout;
+    const dialing = target.pool.acquire(this);
+    if (dialing !== undefined) this.#upstream = dialing;
+  }
+
+  // From the upstream
+
+  attached(upstream: Upstream, isReused: boolean): void {
+    this.#phase = "waiting";
+    this.#upstream = upstream;
+    this.#isReused = isReused;
+    upstream.sendHead(this.#head, this.#rewritten.added);
+    this.#await(!this.#isRequestRead);
+    if (this.#isRequestRead) upstream.endBody();
+    else this.#downstream.resumeBody();
+  }
+
+  connectFailed(reason: string): void {
+    const { name } = this.#target!;
+    this.#upstream = undefined;
+    log.debug({ target: name, reason, id: this.#rewritten.requestId }, `${name} could not be connected to`);
+    this.#failedAttempt("connect", new ScaleError("upstream_unreachable", `${name}: ${reason}`));
+  }
+
+  responseInterim(head: ResponseHead): void {
+    if (this.#phase === "waiting") this.#downstream.sendInterim(head);
+  }
+
+  responseHead(head: ResponseHead): void {
+    if (this.#phase !== "waiting") return;
+    this.#phase = "answering";
+    this.#firstByteAt = clock.now;
+    this.#status = head.status;
+    this.#target!.responses++;
+    this.#await(false);
+    // Who forwards a response without Date adds when it came (RFC 9110 §6.6.1).
+    const hasDate = head.fields.find(known.date) !== -1;
+    this.#downstream.sendHead(head, hasDate ? nothingAdded : ["Date", new Date().toUTCString()]);
+  }
+
+  responseBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#phase !== "answering") return;
+    this.#bytes += end - start;
+    const isTaken = pump(this.#upstream!, this.#downstream, bytes, start, end);
+    this.#await(!isTaken);
+  }
+
+  responseEnd(): void {
+    if (this.#phase !== "answering") return;
+    this.#upstream = undefined;
+    this.#finish();
+    this.#downstream.endBody();
+  }
+
+  upstreamFailed(error: ScaleError, sawBytes: boolean): void {
+    if (this.#phase === "done") return;
+    this.#upstream = undefined;
+    if (this.#phase === "waiting") this.#failedAttempt(this.#isReused && !sawBytes ? "stale" : "sent", error);
+    else this.#cutShort(error);
+  }
+
+  upstreamDrained(): void {
+    if (this.#phase !== "waiting" && this.#phase !== "answering") return;
+    this.#await(!this.#isRequestRead);
+    this.#downstream.resumeBody();
+  }
+
+  // From the downstream
+
+  requestBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#upstream === undefined) return;
+    const isTaken = pump(this.#downstream, this.#upstream, bytes, start, end);
+    this.#await(isTaken);
+  }
+
+  requestEnd(): void {
+    this.#isRequestRead = true;
+    if (this.#upstream === undefined) return;
+    this.#await(false);
+    this.#upstream.endBody();
+  }
+
+  downstreamDrained(): void {
+    if (this.#phase !== "answering") return;
+    this.#await(false);
+    this.#upstream?.resumeBody();
+  }
+
+  /** The client is gone: so is the reason to go on. The application sees its connection close. */
+  downstreamClosed(): void {
+    if (this.#phase === "done") return;
+    this.#giveUpUpstream();
+    this.#error = "client_gone";
+    if (this.#status === 0) this.#status = 499;
+    this.#finish();
+  }
+
+  /** The request turned out to be malformed after its head. */
+  downstreamFailed(error: ScaleError): void {
+    if (this.#phase === "done") return;
+    this.#giveUpUpstream();
+    if (this.#phase === "answering") this.#cutShort(error);
+    else this.#fail(error);
+  }
+
+  /** The deadline has passed. What it means depends on who was waited for. */
+  expire(): void {
+    if (this.#phase === "done") return;
+    this.#giveUpUpstream();
+    if (this.#phase === "connecting") return this.connectFailed("no connection within --connect-timeout");
+    const error = this.#waitsForClient
+      ? new ScaleError("client_timeout", "the request's body stopped coming")
+      : new ScaleError("upstream_timeout", `${this.#target!.name}: nothing came within --response-timeout`);
+    if (this.#phase === "answering") this.#cutShort(error);
+    else this.#fail(error);
+  }
+
+  // Ends
+
+  #failedAttempt(failure: Failure, error: ScaleError): void {
+    const target = this.#target!;
+    const { config, counters } = this.#balancer;
+    this.#tried = [...this.#tried, target];
+    const attempts = { made: this.#tried.length, retriesMax: config.retriesMax };
+    const elsewhere = this.#service.routable.some((each) => !this.#tried.includes(each));
+    if (!elsewhere || !mayRetry(failure, this.#head, attempts)) return this.#fail(error);
+    this.#leaveTarget();
+    if (failure === "connect") counters.retriesAfterConnect++;
+    else counters.retriesAfterStale++;
+    this.#phase = "choosing";
+    this.attempt();
+  }
+
+  /** Answers in the target's stead. */
+  #fail(error: ScaleError): void {
+    this.#error = error.code;
+    this.#status = error.status;
+    const { head, added, body } = errorResponse(error, this.#head, this.#rewritten.requestId);
+    this.#bytes = head.hasBody ? body.length : 0;
+    this.#finish();
+    this.#downstream.sendHead(head, added);
+    if (head.hasBody) this.#downstream.writeBody(body, 0, body.length);
+    this.#downstream.endBody();
+  }
+
+  /** Part of the response is with the client already: all that is left is to say that it is not whole. */
+  #cutShort(error: ScaleError): void {
+    this.#error = error.code;
+    this.#finish();
+    this.#downstream.abort();
+  }
+
+  #giveUpUpstream(): void {
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    upstream?.abort();
+  }
+
+  #leaveTarget(): void {
+    if (this.#target !== undefined) this.#target.requestsInFlight--;
+    this.#target = undefined;
+  }
+
+  #finish(): void {
+    if (this.#phase === "done") throw new ScaleError("illegal_transition", "exchange: done → done");
+    this.#phase = "done";
+    this.#downstream.deadline = Number.POSITIVE_INFINITY;
+    this.#balancer.counters.exchangesInFlight--;
+    const upstream = this.#target?.name;
+    this.#leaveTarget();
+    this.#record(upstream, clock.now - this.#startedAt);
+  }
+
+  #record(upstream: string | undefined, milliseconds: number): void {
+    const { method, target } = this.#head;
+    countRequest(method, this.#service.name, this.#status, milliseconds / 1_000);
+    if (!this.#balancer.config.accessLog) return;
+    const query = target.indexOf("?");
+    logAccess(
+      {
+        id: this.#rewritten.requestId,
+        ip: this.#rewritten.clientAddress,
+        method,
+        path: query === -1 ? target : target.slice(0, query),
+        route: this.#service.name,
+        status: this.#status,
+        milliseconds,
+        bytes: this.#bytes,
+        upstream,
+        upstreamMilliseconds: this.#firstByteAt === 0 ? undefined : this.#firstByteAt - this.#startedAt,
+        retries: this.#tried.length,
+        error: this.#error,
+      },
+      Date.now(),
+    );
+  }
+
+  #noTarget(): ScaleError {
+    return new ScaleError("no_target", `service ${this.#service.name} has no target that may be routed to`);
+  }
+
+  /** Starts the wait for the next byte, from the client or from the target. */
+  #await(client: boolean): void {
+    const { bodyTimeout, responseTimeout } = this.#balancer.config;
+    this.#waitsForClient = client;
+    this.#downstream.deadline = clock.now + (client ? bodyTimeout : responseTimeout);
+  }
+}

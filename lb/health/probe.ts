@@ -1,0 +1,110 @@
+/**
+ * One active check: a GET on a connection of its own, through the same code that carries requests. What the result means for the
+ * target is state.ts'.
+ */
+import { asEvent } from "../../src/io/connection.ts";
+import { connect } from "../../src/io/connector.ts";
+import type { ScaleError } from "../../src/std/errors.ts";
+import { formatHostPort, type HostPort } from "../../src/std/units.ts";
+import { Fields } from "../../src/wire/fields.ts";
+import { length, type RequestHead, type ResponseHead } from "../../src/wire/message.ts";
+import type { Upstream, UpstreamUser } from "../stream.ts";
+import { Http1Upstream, type UpstreamLimits } from "../upstream/http1.ts";
+import type { CheckResult } from "./state.ts";
+
+/** What of a body is looked at for the word. */
+const bodyBytesMax = 4096;
+const probeFields: readonly string[] = ["User-Agent", "scale-health-check", "Accept", "application/json"];
+
+export interface ProbeOptions extends UpstreamLimits {
+  readonly healthPath: string;
+  /** Milliseconds for the whole check. */
+  readonly healthTimeout: number;
+}
+
+/** Asks `address` how it is. Always resolves. */
+export function probe(address: HostPort, options: ProbeOptions): Promise<CheckResult> {
+  return new Promise((resolve) => new Probe(address, options, resolve).start());
+}
+
+class Probe implements UpstreamUser {
+  readonly #address: HostPort;
+  readonly #options: ProbeOptions;
+  readonly #upstream: Http1Upstream;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #done: (result: CheckResult) => void;
+  #status = 0;
+  #text = "";
+
+  constructor(address: HostPort, options: ProbeOptions, done: (result: CheckResult) => void) {
+    this.#address = address;
+    this.#options = options;
+    this.#done = done;
+    this.#upstream = new Http1Upstream(undefined, options, this);
+    this.#timer = setTimeout(() => asEvent(() => this.#expire()), options.healthTimeout);
+  }
+
+  start(): void {
+    connect(this.#address, this.#upstream);
+  }
+
+  attached(upstream: Upstream): void {
+    const head: RequestHead = {
+      method: "GET",
+      authority: formatHostPort(this.#address),
+      target: this.#options.healthPath,
+      fields: new Fields(0),
+      bodyLength: length.none,
+      expectsContinue: false,
+    };
+    upstream.sendHead(head, probeFields);
+    upstream.endBody();
+  }
+
+  connectFailed(reason: string): void {
+    this.#end({ kind: "fail", reason });
+  }
+
+  responseInterim(): void {
+    // Says nothing about the answer to come.
+  }
+
+  responseHead(head: ResponseHead): void {
+    this.#status = head.status;
+    this.#text = head.fields.entries().flat().join(" ");
+  }
+
+  responseBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#text.length < bodyBytesMax) this.#text += bytes.toString("latin1", start, end);
+    else this.#upstream.abort();
+    if (this.#text.length >= bodyBytesMax) this.responseEnd();
+  }
+
+  responseEnd(): void {
+    this.#end(this.#verdict());
+  }
+
+  upstreamFailed(error: ScaleError): void {
+    this.#end({ kind: "fail", reason: error.message });
+  }
+
+  upstreamDrained(): void {
+    // The head is all that is sent.
+  }
+
+  #verdict(): CheckResult {
+    if (this.#status >= 200 && this.#status < 300) return { kind: "pass" };
+    if (this.#status === 503 && this.#text.includes("draining")) return { kind: "draining", reason: "it says so" };
+    return { kind: "fail", reason: `status ${this.#status}` };
+  }
+
+  #expire(): void {
+    this.#upstream.abort();
+    this.#end({ kind: "fail", reason: `no answer within ${this.#options.healthTimeout} ms` });
+  }
+
+  #end(result: CheckResult): void {
+    clearTimeout(this.#timer);
+    this.#done(result);
+  }
+}

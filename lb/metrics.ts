@@ -1,0 +1,58 @@
+/** What role lb puts on /metrics, read from plain numbers when scraped. */
+import { collect } from "../src/ops/metrics.ts";
+import type { Balancer } from "./balancer.ts";
+import type { Checker } from "./health/checker.ts";
+import type { Front } from "./listen.ts";
+import type { Target } from "./target.ts";
+
+export function publishBalancerMetrics(balancer: Balancer, front: Front, checker: Checker): void {
+  const { counters } = balancer;
+  collect("lb_connections_open", (report) => report({}, front.connectionsOpen));
+  collect("lb_connections_accepted_total", (report) => report({}, counters.connectionsAccepted));
+  collect("lb_connections_refused_total", (report) => report({}, counters.connectionsRefused));
+  collect("lb_requests_in_flight", (report) => report({}, counters.exchangesInFlight));
+  collect("lb_bytes_total", (report) => {
+    report({ direction: "received" }, counters.bytesReceived);
+    report({ direction: "sent" }, counters.sent.bytes);
+  });
+  collect("lb_retries_total", (report) => {
+    report({ reason: "connect" }, counters.retriesAfterConnect);
+    report({ reason: "stale" }, counters.retriesAfterStale);
+  });
+  publishTargets(balancer.routes.fallback.targets, checker);
+}
+
+function publishTargets(targets: readonly Target[], checker: Checker): void {
+  const perTarget =
+    (read: (target: Target) => number) => (report: (labels: { target: string }, value: number) => void) => {
+      for (const target of targets) report({ target: target.name }, read(target));
+    };
+  collect(
+    "lb_target_healthy",
+    perTarget((target) => (checker.healthOf(target).state === "healthy" ? 1 : 0)),
+  );
+  collect(
+    "lb_target_requests_in_flight",
+    perTarget((target) => target.requestsInFlight),
+  );
+  collect(
+    "lb_target_requests_total",
+    perTarget((target) => target.requests),
+  );
+  collect(
+    "lb_target_responses_total",
+    perTarget((target) => target.responses),
+  );
+  collect(
+    "lb_target_connects_total",
+    perTarget((target) => target.pool.connects),
+  );
+  collect(
+    "lb_target_connect_failures_total",
+    perTarget((target) => target.pool.connectFailures),
+  );
+  collect(
+    "lb_target_connections_open",
+    perTarget((target) => target.pool.open),
+  );
+}

@@ -1,0 +1,56 @@
+/**
+ * The shapes that meet in an exchange: a downstream and an upstream, each a source of one body and a sink of the other, whatever
+ * protocol is spoken on the wire. N + M protocols fit together here, none knows another.
+ *
+ * Bytes travel as (bytes, start, end): a view without the cost of making one. A sink copies what it cannot pass on at once.
+ */
+import type { ScaleError } from "../src/std/errors.ts";
+import type { AddedFields, RequestHead, ResponseHead } from "../src/wire/message.ts";
+import type { Peer } from "./rewrite.ts";
+
+/** Where body bytes come from. Pausing is a wish: what was already read still arrives. */
+export interface BodySource {
+  pauseBody(): void;
+  resumeBody(): void;
+}
+
+/** Where body bytes go. */
+export interface BodySink {
+  /** False: full. The sink's owner is told when it has drained. */
+  writeBody(bytes: Buffer, start: number, end: number): boolean;
+  endBody(): void;
+}
+
+/** One request of a client, to be answered. Its body is paused until the first `resumeBody`. */
+export interface Downstream extends BodySource, BodySink {
+  readonly peer: Peer;
+  /** When to call the exchange's `expire`, in milliseconds of the clock; Infinity for never. */
+  deadline: number;
+  /** 1xx. Not sent where the client's version has none. */
+  sendInterim(head: ResponseHead): void;
+  sendHead(head: ResponseHead, added: AddedFields): void;
+  /** Ends the response where it is, so that the client can tell that it is not whole. */
+  abort(): void;
+}
+
+/** One request on its way to a target, and its response. */
+export interface Upstream extends BodySource, BodySink {
+  sendHead(head: RequestHead, added: AddedFields): void;
+  /** Gives the request up; the user hears no more of it. */
+  abort(): void;
+}
+
+/** Who uses an upstream: an exchange, or a health check. */
+export interface UpstreamUser {
+  /** Connected: send the head. `isReused` when the connection has served before, so that its end may have crossed the request. */
+  attached(upstream: Upstream, isReused: boolean): void;
+  connectFailed(reason: string): void;
+  responseInterim(head: ResponseHead): void;
+  /** The head is valid during the call only. */
+  responseHead(head: ResponseHead): void;
+  responseBody(bytes: Buffer, start: number, end: number): void;
+  responseEnd(): void;
+  /** No response, or not all of it. `sawBytes`: some of it had come. */
+  upstreamFailed(error: ScaleError, sawBytes: boolean): void;
+  upstreamDrained(): void;
+}

@@ -1,0 +1,247 @@
+/**
+ * One HTTP/1.1 connection to a target, serving one request at a time (RFC 9112). Hot path: no closure, no promise, one write for a head
+ * with what follows it at once.
+ *
+ *     dialing ─connected─▶ busy ⇄ idle ─▶ closed
+ *
+ * Invariant: a connection goes back to its pool only when its response has ended where it should, nothing followed it, and the whole
+ * request was sent. Anything else closes it: a doubt about where one message ends is a doubt about whose the next one is.
+ */
+import type { Dialing, TcpSocket } from "../../src/io/connection.ts";
+import { WriteQueue } from "../../src/io/write_queue.ts";
+import { log } from "../../src/ops/log.ts";
+import { clock } from "../../src/std/clock.ts";
+import { messageOf, ScaleError } from "../../src/std/errors.ts";
+import { BodyReader, type BodySink } from "../../src/wire/http1/body_reader.ts";
+import { type HeadLimits, incomplete } from "../../src/wire/http1/head_parser.ts";
+import { ResponseParser } from "../../src/wire/http1/response_parser.ts";
+import { headRoom, requestFraming, writeRequestHead } from "../../src/wire/http1/serialise.ts";
+import { type AddedFields, isInterim, length, type RequestHead } from "../../src/wire/message.ts";
+import { BodyWriter } from "../body_writer.ts";
+import type { Upstream, UpstreamUser } from "../stream.ts";
+import type { Pool } from "./pool.ts";
+
+export type UpstreamLimits = HeadLimits;
+
+/** 1xx responses to one request; more is an upstream gone mad. */
+const interimMax = 16;
+
+type Phase = "dialing" | "idle" | "busy" | "closed";
+
+export class Http1Upstream implements Upstream, Dialing, BodySink {
+  /** When it was last put into the pool, in milliseconds of the clock. */
+  idleSince = 0;
+
+  /** Where it goes when it is idle; without one it serves one request and closes. */
+  readonly #pool: Pool | undefined;
+  readonly #parser: ResponseParser;
+  readonly #reader: BodyReader;
+  readonly #headRoom: number;
+  #socket: TcpSocket | undefined;
+  #queue: WriteQueue | undefined;
+  #writer: BodyWriter | undefined;
+  #user: UpstreamUser | undefined;
+  #phase: Phase = "dialing";
+  #isRequestSent = false;
+  #isHeadRead = false;
+  #sawBytes = false;
+  #interims = 0;
+  #isPaused = false;
+
+  constructor(pool: Pool | undefined, limits: UpstreamLimits, user: UpstreamUser) {
+    this.#pool = pool;
+    this.#parser = new ResponseParser(limits);
+    this.#reader = new BodyReader("upstream_malformed", limits);
+    this.#headRoom = headRoom(limits);
+    this.#user = user;
+  }
+
+  // Connecting
+
+  connected(socket: TcpSocket): void {
+    this.#socket = socket;
+    this.#queue = new WriteQueue(socket);
+    this.#writer = new BodyWriter(this.#queue);
+    if (this.#pool !== undefined) this.#pool.open++;
+    if (this.#user !== undefined) this.attach(this.#user, false);
+    else if (!this.#toPool()) this.close();
+  }
+
+  connectFailed(reason: string): void {
+    this.#phase = "closed";
+    if (this.#pool !== undefined) this.#pool.connectFailures++;
+    this.#user?.connectFailed(reason);
+  }
+
+  /** Starts to serve `user`. */
+  attach(user: UpstreamUser, isReused: boolean): void {
+    this.#phase = "busy";
+    this.#user = user;
+    this.#isRequestSent = false;
+    this.#isHeadRead = false;
+    this.#sawBytes = false;
+    this.#interims = 0;
+    user.attached(this, isReused);
+  }
+
+  // From the user
+
+  sendHead(head: RequestHead, added: AddedFields): void {
+    this.#parser.reset(head.method);
+    this.#writer!.framing = requestFraming(head);
+    const queue = this.#queue!;
+    const at = queue.reserve(this.#headRoom);
+    queue.commit(writeRequestHead(queue.staged(), at, head, added));
+  }
+
+  writeBody(bytes: Buffer, start: number, end: number): boolean {
+    return this.#writer!.write(bytes, start, end);
+  }
+
+  endBody(): void {
+    this.#writer!.end();
+    this.#isRequestSent = true;
+  }
+
+  pauseBody(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#socket!.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#socket!.resume();
+  }
+
+  abort(): void {
+    this.#user = undefined;
+    // A connection that is still being made is of use to the next request.
+    if (this.#phase !== "dialing") this.#end(true);
+  }
+
+  /** Ends a connection on which nothing is under way. */
+  close(): void {
+    this.#end(false);
+  }
+
+  /** With a reset the target learns at once that nobody waits for its answer. */
+  #end(withReset: boolean): void {
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
+    if (this.#pool !== undefined) this.#pool.open--;
+    this.#queue!.close();
+    if (withReset) this.#socket!.terminate();
+    else this.#socket!.end();
+  }
+
+  // From the socket
+
+  received(bytes: Buffer): void {
+    if (this.#phase === "busy") {
+      this.#sawBytes = true;
+      try {
+        this.#consume(bytes);
+      } catch (error) {
+        this.#fail(error);
+      }
+    } else if (this.#phase === "idle") {
+      // Nothing was asked: a late 408, or an answer that belongs to nobody.
+      this.#pool?.remove(this);
+      this.close();
+    }
+  }
+
+  drained(): void {
+    if (this.#queue!.flushOnDrain()) this.#user?.upstreamDrained();
+  }
+
+  ended(): void {
+    if (this.#phase === "busy" && this.#isHeadRead && this.#reader.endsWithConnection) this.#completed(false);
+    else this.#disconnected("the connection ended");
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.#phase !== "closed") this.#disconnected(error === undefined ? "the connection closed" : messageOf(error));
+  }
+
+  failed(error: unknown): void {
+    log.error({ error }, `upstream connection failed: ${messageOf(error)}`);
+    this.#disconnected("internal error");
+  }
+
+  // Reading
+
+  #consume(bytes: Buffer): void {
+    const end = bytes.length;
+    let at = 0;
+    while (at < end && this.#phase === "busy") {
+      at = this.#isHeadRead ? this.#reader.feed(bytes, at, end, this) : this.#readHead(bytes, at, end);
+      if (this.#isHeadRead && this.#reader.isDone && this.#phase === "busy") return this.#completed(at === end);
+    }
+  }
+
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    const parser = this.#parser;
+    const after = parser.feed(bytes, at, end);
+    if (after === incomplete) return end;
+    if (isInterim(parser.status)) {
+      this.#interim();
+      return after;
+    }
+    this.#isHeadRead = true;
+    this.#reader.begin(parser.hasBody ? parser.bodyLength : length.none, parser.isChunked);
+    this.#user!.responseHead(parser);
+    return after;
+  }
+
+  #interim(): void {
+    const parser = this.#parser;
+    // Upgrade is never passed on, so there is nothing to switch to (RFC 9110 §15.2.2).
+    if (parser.status === 101) throw new ScaleError("upstream_malformed", "101 came without having been asked for");
+    if (++this.#interims > interimMax) {
+      throw new ScaleError("upstream_malformed", `more than ${interimMax} interim responses came`);
+    }
+    this.#user!.responseInterim(parser);
+    parser.afterInterim();
+  }
+
+  body(bytes: Buffer, start: number, end: number): void {
+    this.#user?.responseBody(bytes, start, end);
+  }
+
+  /** Back into the pool first: what the user does next may need a connection. */
+  #completed(nothingFollowed: boolean): void {
+    const user = this.#user;
+    this.#user = undefined;
+    const mayServeAgain = this.#parser.keepsAlive && this.#isRequestSent && nothingFollowed;
+    if (!mayServeAgain || !this.#toPool()) this.close();
+    user?.responseEnd();
+  }
+
+  #toPool(): boolean {
+    if (this.#pool === undefined) return false;
+    this.resumeBody();
+    this.#phase = "idle";
+    this.idleSince = clock.now;
+    return this.#pool.release(this);
+  }
+
+  #disconnected(reason: string): void {
+    if (this.#phase === "idle") this.#pool?.remove(this);
+    this.#fail(new ScaleError("upstream_closed", reason));
+  }
+
+  #fail(thrown: unknown): void {
+    const user = this.#user;
+    this.#user = undefined;
+    this.close();
+    if (user === undefined) return;
+    if (thrown instanceof ScaleError) user.upstreamFailed(thrown, this.#sawBytes);
+    else {
+      log.error({ error: thrown }, `handling a response failed: ${messageOf(thrown)}`);
+      user.upstreamFailed(new ScaleError("internal", messageOf(thrown), { cause: thrown }), true);
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The connections to one target. Idle ones are kept newest first: under little load the oldest fall idle past their limit and close,
+ * and the one most likely to be alive is used next. Invariant: an idle connection has nothing in flight and nothing unread.
+ */
+import { connect } from "../../src/io/connector.ts";
+import type { HostPort } from "../../src/std/units.ts";
+import type { Upstream, UpstreamUser } from "../stream.ts";
+import { Http1Upstream, type UpstreamLimits } from "./http1.ts";
+
+export interface PoolLimits extends UpstreamLimits {
+  /** Idle connections kept, and for how long (milliseconds). */
+  readonly upstreamIdleMax: number;
+  readonly upstreamKeepAliveTimeout: number;
+}
+
+export class Pool {
+  connects = 0;
+  connectFailures = 0;
+  /** Connections open, idle or not. */
+  open = 0;
+
+  readonly #address: HostPort;
+  readonly #limits: PoolLimits;
+  /** Oldest first: taken from the end, expired from the start. */
+  readonly #idle: Http1Upstream[] = [];
+  #isClosed = false;
+
+  constructor(address: HostPort, limits: PoolLimits) {
+    this.#address = address;
+    this.#limits = limits;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /**
+   * Attaches `user` to an idle connection at once and returns undefined; or starts to connect and returns what is being connected:
+   * `abort` on it means that the user no longer waits.
+   */
+  acquire(user: UpstreamUser): Upstream | undefined {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) {
+      idle.attach(user, true);
+      return undefined;
+    }
+    this.connects++;
+    const dialing = new Http1Upstream(this, this.#limits, user);
+    connect(this.#address, dialing);
+    return dialing;
+  }
+
+  /** Takes a connection back. False: there is no room, the caller closes it. */
+  release(upstream: Http1Upstream): boolean {
+    if (this.#isClosed || this.#idle.length >= this.#limits.upstreamIdleMax) return false;
+    this.#idle.push(upstream);
+    return true;
+  }
+
+  /** An idle connection was closed by the target. */
+  remove(upstream: Http1Upstream): void {
+    const index = this.#idle.indexOf(upstream);
+    if (index !== -1) this.#idle.splice(index, 1);
+  }
+
+  /** Closes what has been idle for too long. */
+  sweep(now: number): void {
+    const { upstreamKeepAliveTimeout } = this.#limits;
+    while (this.#idle.length > 0 && this.#idle[0]!.idleSince + upstreamKeepAliveTimeout <= now) {
+      this.#idle.shift()!.close();
+    }
+  }
+
+  /** Closes what is idle now and what becomes idle later. */
+  close(): void {
+    this.#isClosed = true;
+    for (const upstream of this.#idle.splice(0)) upstream.close();
+  }
+}
