@@ -1,0 +1,63 @@
+/**
+ * Runs one attempt: the user's function in the job's ambient context, under a deadline. It says how the attempt ended and records
+ * nothing: what follows from that is retry.ts, when it runs is consumer.ts.
+ */
+import { log } from "../src/ops/log.ts";
+import { type JobContext, runIn } from "../src/runtime/context.ts";
+import type { JobDefinition } from "../src/runtime/jobs.ts";
+import { messageOf } from "../src/std/errors.ts";
+import { redactUrls } from "../src/std/redact.ts";
+import { formatDuration } from "../src/std/units.ts";
+import type { Lease } from "../src/store/queue/queue.ts";
+import type { Ending } from "./retry.ts";
+
+/** Why a handler's signal was aborted: its lease went to another worker, this worker is stopping, or its time is up. */
+export type StopReason = "lost" | "stopping";
+
+/** Time a handler has to act on its deadline, before its slot is used without it. */
+const ignoredDeadlineMs = 10_000;
+
+/** Never rejects. `stop` is the handler's signal; aborted from outside it carries a StopReason. */
+export function execute(
+  definition: JobDefinition,
+  lease: Lease,
+  attempt: number,
+  stop: AbortController,
+): Promise<Ending> {
+  const { signal } = stop;
+  const { id } = lease;
+  const context: JobContext = {
+    kind: "job",
+    id,
+    attempt,
+    signal,
+    log: log.child({ job: lease.name, jobId: id, attempt }),
+  };
+  return new Promise((resolve) => {
+    let patience: ReturnType<typeof setTimeout> | undefined;
+    const deadline = setTimeout(() => {
+      const late = `it ran longer than its timeout of ${formatDuration(definition.timeoutMs)}`;
+      stop.abort(new DOMException(late, "TimeoutError"));
+      patience = setTimeout(() => {
+        context.log.warn({}, "the handler ignores its signal and goes on after its timeout");
+        resolve({ kind: "failed", reason: late });
+      }, ignoredDeadlineMs);
+    }, definition.timeoutMs);
+    const end = (ending: Ending) => {
+      clearTimeout(deadline);
+      clearTimeout(patience);
+      resolve(ending);
+    };
+    runIn(context, async () => definition.handler(JSON.parse(lease.payload), { id, attempt, signal })).then(
+      () => end({ kind: "returned" }),
+      (error: unknown) => end(endingOf(error, signal)),
+    );
+  });
+}
+
+/** The reason goes into logs and dead letters: without passwords. A handler that threw because it was told to stop has not failed; one that threw because its time was up has. */
+function endingOf(error: unknown, signal: AbortSignal): Ending {
+  const reason: unknown = signal.reason;
+  if (reason === "lost" || reason === "stopping") return { kind: "stopped" };
+  return { kind: "failed", reason: redactUrls(messageOf(signal.aborted ? reason : error)) };
+}

@@ -1,0 +1,102 @@
+/** What role worker counts, in plain numbers read when scraped, and its one line a job. */
+import { logLine } from "../src/ops/access_log.ts";
+import { collect, collectHistogram } from "../src/ops/metrics.ts";
+import { Histogram } from "../src/std/histogram.ts";
+import type { QueueStats } from "../src/store/queue/queue.ts";
+
+/** How a delivery ended for this worker. "lost": the lease had gone to another, the outcome did not count. */
+export type Result = "completed" | "retried" | "discarded" | "postponed" | "released" | "lost";
+
+interface Series {
+  readonly queue: string;
+  readonly job: string;
+  readonly durations: Histogram;
+  readonly waits: Histogram;
+  readonly results: Map<Result, number>;
+}
+
+/** What one delivery came to. Times in milliseconds; undefined where it never started. */
+export interface Processed {
+  readonly queue: string;
+  readonly job: string;
+  readonly id: string;
+  readonly attempt: number;
+  readonly result: Result;
+  readonly waitMs: number;
+  readonly durationMs: number | undefined;
+}
+
+/** Jobs take longer than requests. */
+const jobSecondsBuckets: readonly number[] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600];
+
+const byJob = new Map<string, Series>();
+const depths = new Map<string, QueueStats>();
+let recovered = 0;
+
+/** Counts one delivery and writes its line. The job's name must be one this worker defines, or "unknown". */
+export function countProcessed(processed: Processed): void {
+  const { queue, job, result, waitMs, durationMs } = processed;
+  const series = seriesOf(queue, job);
+  series.results.set(result, (series.results.get(result) ?? 0) + 1);
+  if (durationMs !== undefined) {
+    series.durations.observe(durationMs / 1_000);
+    series.waits.observe(waitMs / 1_000);
+  }
+  const { id, attempt } = processed;
+  const took = durationMs === undefined ? "" : `,"ms":${Math.round(durationMs * 100) / 100}`;
+  logLine(
+    `"message":"job","job":${JSON.stringify(job)},"queue":"${queue}","jobId":${JSON.stringify(id)},"attempt":${attempt}` +
+      `,"result":"${result}","waitMs":${Math.round(waitMs)}${took}`,
+    Date.now(),
+  );
+}
+
+/** Jobs taken over from a worker that went silent. */
+export function countRecovered(jobs: number): void {
+  recovered += jobs;
+}
+
+export function setDepth(queue: string, stats: QueueStats): void {
+  depths.set(queue, stats);
+}
+
+/** Puts the worker's metrics on /metrics. */
+export function publishJobMetrics(slots: { readonly used: number; readonly max: number }): void {
+  collect("jobs_processed_total", (report) => {
+    for (const { queue, job, results } of byJob.values()) {
+      for (const [result, count] of results) report({ queue, job, result }, count);
+    }
+  });
+  collectHistogram("job_duration_seconds", (report) => {
+    for (const { queue, job, durations } of byJob.values()) report({ queue, job }, durations);
+  });
+  collectHistogram("job_wait_seconds", (report) => {
+    for (const { queue, job, waits } of byJob.values()) report({ queue, job }, waits);
+  });
+  collect("jobs_recovered_total", (report) => report({}, recovered));
+  collect("queue_jobs", (report) => {
+    for (const [queue, { waiting, delayed, running, dead }] of depths) {
+      report({ queue, state: "waiting" }, waiting);
+      report({ queue, state: "delayed" }, delayed);
+      report({ queue, state: "running" }, running);
+      report({ queue, state: "dead" }, dead);
+    }
+  });
+  collect("worker_slots_used", (report) => report({}, slots.used));
+  collect("worker_slots", (report) => report({}, slots.max));
+}
+
+function seriesOf(queue: string, job: string): Series {
+  const key = `${queue}\n${job}`;
+  const found = byJob.get(key);
+  if (found) return found;
+  const made: Series = {
+    queue,
+    job,
+    durations: new Histogram(jobSecondsBuckets),
+    waits: new Histogram(jobSecondsBuckets),
+    results: new Map(),
+  };
+  byJob.set(key, made);
+  return made;
+}

@@ -1,0 +1,133 @@
+/**
+ * Role worker: an application's jobs. A table of contents: open, consume, be ready; closing is the same backwards. The walk of one
+ * job is consumer.ts.
+ */
+import type { Config } from "../src/config/options.ts";
+import { version } from "../src/config/version.ts";
+import { type Readiness, startAdmin } from "../src/ops/admin.ts";
+import { Lifecycle } from "../src/ops/lifecycle.ts";
+import { log } from "../src/ops/log.ts";
+import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
+import { announce } from "../src/ops/run_dir.ts";
+import type { Application } from "../src/runtime/entry.ts";
+import { type JobDefinition, jobTable, queueDefault } from "../src/runtime/jobs.ts";
+import { closeStores, connectStores, openStores, queueStore, storeStates } from "../src/runtime/runtime.ts";
+import { messageOf } from "../src/std/errors.ts";
+import { formatHostPort } from "../src/std/units.ts";
+import type { Queue } from "../src/store/queue/queue.ts";
+import { QueueConsumer } from "./consumer.ts";
+import { publishJobMetrics, setDepth } from "./job_metrics.ts";
+import { promoteJobs, reclaimLeases, renewLeases } from "./reclaim.ts";
+import { repeat } from "./repeat.ts";
+import { Slots } from "./slots.ts";
+
+/** Time a handler has between being told to stop and being left behind. */
+const afterStopMs = 3_000;
+/** A consumer that took nothing successfully for this long is not consuming, whatever its socket says. */
+const silentMsMax = 6_000;
+const depthIntervalMs = 5_000;
+const prefetchMin = 64;
+const heldBatchMax = 500;
+
+/** Runs jobs until it is told to stop; resolves with the exit code. */
+export async function run(config: Config, load: () => Promise<Application>): Promise<number> {
+  const life = new Lifecycle();
+  life.listen({ withParent: config.stopWithParent });
+  const instance = config.instance ?? `worker-${process.pid}`;
+
+  const application = await load();
+  const definitions = jobTable(application.definition.jobs ?? [], application.source);
+  openStores(config);
+  life.onClose("stores", closeStores);
+  const queue = queueStore("role worker");
+  const slots = new Slots(config.concurrency);
+  const consumers = consumersOf(config, definitions, queue, slots, `${instance}-${crypto.randomUUID()}`);
+
+  const admin = startAdmin(config, () => readiness(life, consumers));
+  life.onClose("admin", () => admin.close());
+  publishJobMetrics(slots);
+  publishProcessMetrics({ version, role: "worker", ready: () => readiness(life, consumers).ready });
+  const address = formatHostPort(admin.address);
+  life.onClose(
+    "run directory",
+    announce(config.runDir, { pid: process.pid, role: "worker", instance, admin: address }),
+  );
+  log.info(
+    {
+      admin: address,
+      entry: application.source,
+      queues: consumers.map((consumer) => consumer.queue),
+      jobs: definitions.size,
+    },
+    `role worker runs ${definitions.size} kinds of job, ${config.concurrency} at a time`,
+  );
+
+  await connectStores(life.draining);
+  if (!life.draining.aborted) await application.definition.onStart?.();
+  life.onClose("application", () => application.definition.onStop?.());
+  life.onClose("jobs", consume(consumers, config, life.draining));
+  void repeat("counting jobs", life.draining, () => countDepths(queue, consumers));
+  life.ready();
+  return life.stopped;
+}
+
+/** One consumer a queue that a job names, and the default one, where jobs of other versions may wait. */
+function consumersOf(
+  config: Config,
+  definitions: ReadonlyMap<string, JobDefinition>,
+  queue: Queue,
+  slots: Slots,
+  owner: string,
+): readonly QueueConsumer[] {
+  const names = new Set([queueDefault, ...Array.from(definitions.values(), (definition) => definition.queue)]);
+  const prefetchMax = config.prefetch ?? Math.max(prefetchMin, 2 * config.concurrency);
+  return Array.from(names, (name) => {
+    const source = queue.consumer(name, owner);
+    return new QueueConsumer({ source, queue: name, definitions, slots, prefetchMax });
+  });
+}
+
+/** Starts taking; returns what stops it: the loops, then the jobs, then the leases nobody was told about. */
+function consume(consumers: readonly QueueConsumer[], config: Config, draining: AbortSignal): () => Promise<void> {
+  const gone = new AbortController();
+  const loops = consumers.flatMap((consumer) => [
+    consumer.run(draining),
+    promoteJobs(consumer, draining),
+    reclaimLeases(consumer, config.jobLease, draining),
+  ]);
+  const renewing = consumers.map((consumer) => renewLeases(consumer, config.jobLease, gone.signal));
+  return async () => {
+    await Promise.all(loops);
+    await Promise.all(consumers.map((consumer) => consumer.drain(config.drainTimeout, afterStopMs)));
+    gone.abort();
+    await Promise.all(renewing);
+    await Promise.all(consumers.map(handBackUnseen));
+  };
+}
+
+/** What the store delivered on a connection that broke is leased to us and known to nobody. Without the store, the leases run out. */
+async function handBackUnseen({ source, queue }: QueueConsumer): Promise<void> {
+  try {
+    const unseen = await source.held(heldBatchMax);
+    if (unseen.length > 0) log.info({ queue, jobs: unseen.length }, "jobs delivered but never seen are handed back");
+    await source.settle(
+      unseen.map((lease) => ({ to: "available", lease, attempts: lease.attempts + lease.deliveries - 1 })),
+    );
+  } catch (error) {
+    log.warn({ queue }, `leases are left to run out: ${messageOf(error)}`);
+  }
+  await source.close();
+}
+
+function readiness(life: Lifecycle, consumers: readonly QueueConsumer[]): Readiness {
+  const now = performance.now();
+  const silent = consumers.find((consumer) => consumer.silentMs(now) > silentMsMax);
+  const ready = life.phase === "ready" && silent === undefined;
+  const reason = life.phase === "ready" && silent ? `queue ${silent.queue} has not been taken from lately` : undefined;
+  return { ready, state: life.phase, ...(reason === undefined ? {} : { reason }), stores: storeStates() };
+}
+
+async function countDepths(queue: Queue, consumers: readonly QueueConsumer[]): Promise<number> {
+  for (const consumer of consumers) setDepth(consumer.queue, await queue.stats(consumer.queue));
+  return depthIntervalMs;
+}
