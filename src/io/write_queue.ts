@@ -1,6 +1,6 @@
 /**
- * The only place that deals with short writes. A socket takes what the kernel has room for and buffers nothing; the queue keeps a
- * copy of the rest and writes it when the socket drains. `write` answers false once more than the high-water mark waits: the source
+ * The only place that deals with short writes. A socket takes what the kernel has room for and buffers nothing; the queue keeps
+ * the rest and writes it when the socket drains. `write` answers false once more than the high-water mark waits: the source
  * pauses, and goes on when `flushOnDrain` says that the queue is below the low-water mark.
  *
  * Small writes of one I/O event are staged in one shared buffer and leave as one system call, when the event ends (`flushStaged`),
@@ -62,7 +62,7 @@ export class WriteQueue {
     return this.#isHigh;
   }
 
-  /** Takes bytes[start, end). False: pause until `flushOnDrain` returns true. The bytes may be reused afterwards. */
+  /** Takes bytes[start, end), which must not change afterwards. False: pause until `flushOnDrain` returns true. */
   write(bytes: Buffer, start: number, end: number): boolean {
     const length = end - start;
     if (length <= stagedWriteBytesMax) {
@@ -139,6 +139,13 @@ export class WriteQueue {
   }
 
   #keep(bytes: Buffer, start: number, length: number): void {
+    // A read's buffer is nobody else's and is kept as it is; the stage is used again at once.
+    if (this.#tail === undefined && bytes !== stage) {
+      this.#tail = bytes;
+      this.#tailStart = start;
+      this.#tailEnd = start + length;
+      return;
+    }
     const waiting = this.#tailEnd - this.#tailStart;
     if (waiting + length > queueBytesMax) {
       throw new ScaleError("internal", `a write queue holds ${waiting} bytes and was given ${length} more`);

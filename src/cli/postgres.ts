@@ -1,0 +1,56 @@
+/**
+ * `scale postgres`: the embedded PostgreSQL as a process of its own, because its work blocks the thread it runs on. It writes its URL,
+ * with the password, into the file `url` of its data directory when it is ready, for whoever started it; the output never shows it.
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+import type { Config } from "../config/options.ts";
+import { lockDirectory } from "../io/lock_file.ts";
+import { Lifecycle } from "../ops/lifecycle.ts";
+import { log } from "../ops/log.ts";
+import { formatHostPort } from "../std/units.ts";
+import { openDatabase } from "../store/embedded/database.ts";
+import { openGate, requireLoopback } from "../store/embedded/gate.ts";
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit code. */
+export async function run(config: Config): Promise<number> {
+  requireLoopback(config.listen);
+  const directory = resolve(config.dataDir);
+  const life = new Lifecycle();
+  life.listen({ withParent: config.stopWithParent });
+  const lock = lockDirectory(directory);
+  life.onClose("lock", () => lock.release());
+
+  const database = await openDatabase(join(directory, "data"));
+  life.onClose("database", () => database.close());
+  const gate = openGate(database, {
+    address: config.listen,
+    password: passwordIn(directory),
+    onDead: (error) => {
+      log.error({ error }, error.message);
+      void life.drain("the embedded PostgreSQL has failed", 1);
+    },
+  });
+  life.onClose("connections", () => gate.close());
+
+  const urlFile = join(directory, "url");
+  writeFileSync(urlFile, `${gate.url}\n`, { mode: 0o600 });
+  life.onClose("url file", () => rmSync(urlFile, { force: true }));
+  life.ready();
+  log.info({ listen: formatHostPort(gate.address) }, `embedded PostgreSQL: psql "$(cat ${urlFile})"`);
+  return life.stopped;
+}
+
+/** Stays the same, so that a restart changes no URL. */
+function passwordIn(directory: string): string {
+  const file = join(directory, "password");
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    const password = randomBytes(16).toString("hex");
+    writeFileSync(file, password, { mode: 0o600 });
+    return password;
+  }
+}
