@@ -1,0 +1,102 @@
+/** What only the SQLite drivers can be asked: one file opened and used by several processes at once. */
+import { Database } from "bun:sqlite";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+import { openKv } from "../../src/store/kv/open.ts";
+import { openQueue } from "../../src/store/queue/open.ts";
+
+const directory = mkdtempSync(`${tmpdir()}/scale-sqlite-`);
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const source = `${import.meta.dir}/../../src/store`;
+
+/** What each process does: opens a file that may not exist yet, then counts, enqueues and completes jobs. Prints jobs completed. */
+const program = `
+import { openKv } from "${source}/kv/open.ts";
+import { openQueue } from "${source}/queue/open.ts";
+const [url, rounds] = process.argv.slice(-2);
+const kv = openKv(url, { namespace: "n" });
+const queue = openQueue(url, { namespace: "n" });
+const consumer = queue.consumer("q", "worker-" + process.pid);
+let completed = 0;
+for (let round = 0; round < Number(rounds); round++) {
+  await kv.hashWrite("h", { set: { ["p" + process.pid]: String(round) } }, 60_000);
+  await kv.takeToken("b", { max: 1_000_000, perMs: 3_600_000 });
+  await queue.enqueue("q", [{ name: "j", payload: "{}" }]);
+  const leases = await consumer.take(2, 0, new AbortController().signal);
+  completed += leases.length - (await consumer.settle(leases.map((lease) => ({ to: "completed", lease })))).length;
+}
+process.stdout.write(String(completed));
+await queue.close();
+await kv.close();
+`;
+
+test("processes that open a new file at the same time share it: nothing is refused, lost or done twice", async () => {
+  const url = `file:${directory}/shared.db`;
+  const processes = 5;
+  const rounds = 100;
+  const children = Array.from({ length: processes }, () =>
+    Bun.spawn([process.execPath, "-e", program, url, String(rounds)], { stdout: "pipe", stderr: "pipe" }),
+  );
+  const outputs = await Promise.all(
+    children.map((child) => Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])),
+  );
+  expect(outputs.map(([, stderr]) => stderr)).toEqual(outputs.map(() => ""));
+  const completed = outputs.reduce((sum, [stdout]) => sum + Number(stdout), 0);
+
+  const queue = openQueue(url, { namespace: "n" });
+  const { waiting, running } = await queue.stats("q");
+  expect({ running, jobs: completed + waiting }).toEqual({ running: 0, jobs: processes * rounds });
+  await queue.close();
+  const kv = openKv(url, { namespace: "n" });
+  expect(Object.values((await kv.hashGetAll("h"))!)).toEqual(
+    Array.from({ length: processes }, () => String(rounds - 1)),
+  );
+  await kv.close();
+});
+
+test("a file locked by another process is waited for", async () => {
+  const path = `${directory}/locked.db`;
+  const kv = openKv(`file:${path}`, { namespace: "n" });
+  const holder = Bun.spawn(
+    [
+      process.execPath,
+      "-e",
+      `import { Database } from "bun:sqlite"; const d = new Database("${path}"); d.run("BEGIN IMMEDIATE");
+       process.stdout.write("locked"); await Bun.sleep(300); d.run("COMMIT"); d.close();`,
+    ],
+    { stdout: "pipe" },
+  );
+  await holder.stdout.getReader().read();
+  const started = performance.now();
+  expect(await kv.set("k", "v", 60_000)).toBe(true);
+  expect(performance.now() - started).toBeGreaterThan(50);
+  await kv.close();
+  await holder.exited;
+});
+
+test("expired rows are swept, a bounded number at a time", async () => {
+  const path = `${directory}/swept.db`;
+  const kv = openKv(`file:${path}`, { namespace: "n" });
+  const look = new Database(path);
+  look.run("PRAGMA busy_timeout = 2000");
+  const fill = look.query("INSERT INTO kv (key, value, expires_at) VALUES (?, 'x', 1)");
+  look.transaction(() => {
+    for (let row = 0; row < 1_200; row++) fill.run(`n:old-${row}`);
+  })();
+  await kv.set("fresh", "v", 60_000);
+  const rows = () => look.query<{ n: number }, []>("SELECT count(*) AS n FROM kv").get()!.n;
+  while (rows() > 1) await Bun.sleep(50);
+  expect(await kv.get("fresh")).toBe("v");
+  look.close();
+  await kv.close();
+}, 20_000);
+
+test("a place that cannot be written is a clear error", () => {
+  expect(() => openKv("file:/proc/nowhere/kv.db", { namespace: "n" })).toThrow(
+    /SQLite file \/proc\/nowhere\/kv\.db could not create the file/,
+  );
+  expect(() => openQueue("file:", { namespace: "n" })).toThrow(/expected file:PATH/);
+});

@@ -1,0 +1,88 @@
+/** What only the Redis driver can be asked: a server that dies, hangs and comes back. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+
+import type { Kv } from "../../src/store/kv/kv.ts";
+import { openKv } from "../../src/store/kv/open.ts";
+import { freshNamespace, type RedisServer, startRedis } from "../harness/redis.ts";
+
+setDefaultTimeout(60_000);
+
+let redis: RedisServer;
+let kv: Kv;
+const changes: string[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  kv = openKv(redis.url, {
+    namespace: freshNamespace(),
+    operationTimeoutMs: 800,
+    onState: (from, to) => changes.push(`${from} → ${to}`),
+  });
+  await kv.ping();
+});
+afterAll(async () => {
+  await kv.close();
+  await redis.remove();
+});
+
+test("every key has a time to live", async () => {
+  await kv.set("v", "1", 60_000);
+  await kv.increment("c", 60_000);
+  await kv.hashWrite("h", { set: { a: "1" } }, 60_000);
+  await kv.hashMove("h", "h2", { set: { b: "1" } }, 60_000);
+  await kv.takeToken("t", { max: 2, perMs: 60_000 });
+  const client = redis.client();
+  const keys = await client.keys("*");
+  const times = await Promise.all(keys.map((key) => client.pttl(key)));
+  client.disconnect();
+  expect(keys.length).toBe(4);
+  expect(times.every((time) => time > 0 && time <= 60_000)).toBe(true);
+});
+
+test("a server that hangs costs an operation its timeout and no more", async () => {
+  process.kill(redis.pid(), "SIGSTOP");
+  const started = performance.now();
+  const failures = await Promise.allSettled([kv.get("v"), kv.set("v", "2", 1_000), kv.hashGetAll("h2")]);
+  process.kill(redis.pid(), "SIGCONT");
+  expect(performance.now() - started).toBeLessThan(1_500);
+  for (const failure of failures) {
+    expect(failure).toMatchObject({ status: "rejected", reason: { code: "store_unavailable" } });
+  }
+  await until(() => kv.ping());
+});
+
+test("a server that died is refused at once, and used again soon after it came back", async () => {
+  await redis.kill();
+  await until(async () => {
+    await kv.ping().catch(() => undefined);
+    if (kv.state !== "down") throw new Error(kv.state);
+  });
+  const started = performance.now();
+  expect(kv.get("v")).rejects.toMatchObject({ code: "store_unavailable", hint: expect.stringContaining("reachable") });
+  expect(performance.now() - started).toBeLessThan(50);
+
+  await redis.start();
+  const back = performance.now();
+  await until(() => kv.set("v", "3", 60_000));
+  expect(performance.now() - back).toBeLessThan(1_500);
+  expect(await kv.get("v")).toBe("3");
+  expect(changes.slice(-3)).toEqual(["ready → connecting", "connecting → down", "down → ready"]);
+});
+
+test("scripts survive a server that forgot them", async () => {
+  const client = redis.client();
+  await client.script("FLUSH");
+  client.disconnect();
+  expect((await kv.takeToken("t2", { max: 1, perMs: 1_000 })).allowed).toBe(true);
+});
+
+async function until(attempt: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await attempt();
+      return;
+    } catch {
+      await Bun.sleep(5);
+    }
+  }
+}

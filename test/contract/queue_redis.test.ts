@@ -1,0 +1,167 @@
+/** What only the Redis driver can be asked: a server that dies, forgets everything and comes back, and what it keeps in between. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+
+import type { Redis } from "ioredis";
+
+import { openQueue } from "../../src/store/queue/open.ts";
+import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
+import { freshNamespace, type RedisServer, startRedis } from "../harness/redis.ts";
+
+setDefaultTimeout(60_000);
+
+const never = new AbortController().signal;
+const job = (name: string, more = {}) => ({ name, payload: "{}", ...more });
+const namespace = freshNamespace();
+
+let redis: RedisServer;
+let client: Redis;
+let queue: Queue;
+
+beforeAll(async () => {
+  redis = await startRedis({ appendonly: "yes", appendfsync: "always" });
+  client = redis.client();
+  client.on("error", () => undefined);
+  queue = openQueue(redis.url, { namespace });
+  await queue.ping();
+});
+afterAll(async () => {
+  client.disconnect();
+  await queue.close();
+  await redis.remove();
+});
+
+test("after FLUSHALL a consumer that was waiting takes what is enqueued since", async () => {
+  const consumer = queue.consumer("flushed", "ours");
+  await queue.enqueue("flushed", [job("before")]);
+  const [before] = await consumer.take(1, 1_000, never);
+  const waiting = takeOne(consumer);
+  await client.flushall();
+  await queue.enqueue("flushed", [job("after")]);
+  expect((await waiting).name).toBe("after");
+  expect(await consumer.settle([{ to: "completed", lease: before! }])).toEqual([before!]);
+});
+
+test("after FLUSHALL every operation of a consumer works", async () => {
+  const consumer = queue.consumer("flushed", "ours");
+  for (const operation of [
+    () => consumer.reclaim(10, 0),
+    () => consumer.held(10),
+    () => consumer.promote(10),
+    () => queue.stats("flushed"),
+    () => consumer.take(1, 1, never),
+  ]) {
+    await client.flushall();
+    await operation();
+  }
+});
+
+test("a job is no key of its own, a waiting one costs under 300 bytes, and an outcome leaves nothing behind", async () => {
+  await client.flushall();
+  const consumer = queue.consumer("memory", "ours");
+  const payload = JSON.stringify({ text: "x".repeat(89) });
+  const jobs = 10_000;
+  await queue.enqueue(
+    "memory",
+    Array.from({ length: jobs }, () => ({ name: "send_welcome_email", payload })),
+  );
+  const stream = `{${namespace}:q:memory}:stream`;
+  expect(await client.keys("*")).toEqual([stream]);
+  expect(Number(await client.memory("USAGE", stream)) / jobs).toBeLessThan(300);
+  for (let left = jobs; left > 0;) {
+    const leases = await consumer.take(1_000, 1_000, never);
+    await consumer.settle(leases.map((lease) => ({ to: "completed", lease })));
+    left -= leases.length;
+  }
+  expect(await client.xlen(stream)).toBe(0);
+  expect(await client.keys("*")).toEqual([stream]);
+});
+
+test("while Redis is down an enqueue fails within its timeout, and soon at once", async () => {
+  await redis.kill();
+  expect(queue.enqueue("down", [job("j")])).rejects.toMatchObject({ code: "store_unavailable" });
+  await until(async () => {
+    await queue.ping().catch(() => undefined);
+    return queue.state === "down";
+  });
+  const started = performance.now();
+  expect(queue.enqueue("down", [job("j")])).rejects.toMatchObject({ code: "store_unavailable" });
+  expect(performance.now() - started).toBeLessThan(50);
+  await redis.start();
+  await until(() => queue.enqueue("down", [job("j")]).then(Boolean, () => false));
+});
+
+test("a consumer takes again within 1.5 s of Redis answering, and what was acknowledged is there", async () => {
+  const consumer = queue.consumer("restarted", "ours");
+  const ids = await queue.enqueue("restarted", [job("a"), job("b", { delayMs: 1 })]);
+  const idle = consumer.take(1, 60_000, never).catch(() => []);
+  await redis.kill();
+  await idle;
+  await Bun.sleep(300);
+  await redis.start();
+  const back = performance.now();
+  const first = await takeOne(consumer);
+  expect(performance.now() - back).toBeLessThan(1_500);
+  await until(() =>
+    consumer.promote(10).then(
+      (next) => next === undefined,
+      () => false,
+    ),
+  );
+  // The first was delivered before the kill or after it: a lease either way, and never lost.
+  const names = [first, ...(await takeOrReclaim(consumer))].map(({ id }) => id);
+  expect(ids).toEqual(expect.arrayContaining(names));
+});
+
+test("what was delivered to a connection that broke is still held by its owner", async () => {
+  const consumer = queue.consumer("broken", "ours");
+  await consumer.take(1, 1, never);
+  // A second reader under the same name stands for the answer that was never read.
+  await client.xadd(`{${namespace}:q:broken}:stream`, "*", "job", '{"v":1,"name":"unseen"}\n{}');
+  await client.xreadgroup("GROUP", "workers", "ours", "STREAMS", `{${namespace}:q:broken}:stream`, ">");
+  const held = await consumer.held(10);
+  expect(held.map((lease) => lease.name)).toEqual(["unseen"]);
+  expect(await consumer.settle([{ to: "available", lease: held[0]!, attempts: 0 }])).toEqual([]);
+  expect(await takeOne(consumer)).toMatchObject({ name: "unseen", deliveries: 1, attempts: 0 });
+});
+
+test("a worker that leaves takes its name along, but never a lease", async () => {
+  const names = async () => {
+    const infos = (await client.xinfo("CONSUMERS", `{${namespace}:q:leaving}:stream`, "workers")) as string[][];
+    return infos.map((info) => info[1]);
+  };
+  const idle = queue.consumer("leaving", "idle");
+  const busy = queue.consumer("leaving", "busy");
+  await idle.take(1, 1, never);
+  await queue.enqueue("leaving", [job("j")]);
+  await takeOne(busy);
+  await idle.close();
+  await busy.close();
+  await busy.close();
+  expect(await names()).toEqual(["busy"]);
+});
+
+test("a long delay and a far id survive as text", async () => {
+  const year = 365 * 24 * 3_600_000;
+  const [id] = await queue.enqueue("far", [job("j", { delayMs: year })]);
+  expect(id).toMatch(/^far:\d{13}-d1$/);
+  const nextMs = await queue.consumer("far", "ours").promote(1);
+  expect(nextMs).toBeGreaterThan(year - 10_000);
+  expect(nextMs).toBeLessThanOrEqual(year);
+});
+
+async function takeOne(consumer: Consumer): Promise<Lease> {
+  for (;;) {
+    const [lease] = await consumer.take(1, 1_000, never).catch(() => []);
+    if (lease) return lease;
+    await Bun.sleep(10);
+  }
+}
+
+async function takeOrReclaim(consumer: Consumer): Promise<readonly Lease[]> {
+  const taken = await consumer.take(10, 50, never);
+  return taken.length > 0 ? taken : await consumer.reclaim(10, 0);
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await Bun.sleep(5);
+}

@@ -1,0 +1,237 @@
+/** Sessions, cache and limits as an application sees them, on both key-value drivers. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+import type { Config } from "../../src/config/options.ts";
+import { log } from "../../src/ops/log.ts";
+import { cache } from "../../src/runtime/cache.ts";
+import { runIn } from "../../src/runtime/context.ts";
+import { HttpError } from "../../src/runtime/http_error.ts";
+import { JsonText } from "../../src/runtime/json_text.ts";
+import { limit } from "../../src/runtime/limit.ts";
+import { closeStores, openStores } from "../../src/runtime/runtime.ts";
+import { session, SessionState } from "../../src/runtime/session.ts";
+import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+
+setDefaultTimeout(60_000);
+
+const directory = mkdtempSync(`${tmpdir()}/scale-runtime-`);
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const drivers = {
+  redis: async () => (await sharedRedis()).url,
+  sqlite: () => Promise.resolve(`file:${directory}/kv.db`),
+};
+const rules = { idle: 60_000, lifetime: 600_000 };
+
+/** Runs `body` as one request that came with the given session id. */
+function asRequest<T>(
+  id: string | undefined,
+  body: (state: SessionState) => Promise<T>,
+  sessionRules = rules,
+): Promise<T> {
+  const state = new SessionState(id, sessionRules);
+  const { signal } = new AbortController();
+  const url = new URL("http://localhost/");
+  return runIn({ kind: "request", id: "r", ip: "127.0.0.1", secure: false, url, signal, log, session: state }, () =>
+    body(state),
+  );
+}
+
+/** The id that a response would give to the browser. */
+function cookieOf(state: SessionState): string {
+  if (typeof state.cookie !== "string") throw new Error("no cookie was set");
+  return state.cookie;
+}
+
+for (const [driver, urlOf] of Object.entries(drivers)) {
+  describe(`on ${driver}`, () => {
+    beforeAll(async () => {
+      openStores({ redisUrl: await urlOf(), namespace: freshNamespace() } as Config);
+    });
+    afterAll(closeStores);
+
+    test("a request that sets nothing stores nothing and sends no cookie", async () => {
+      await asRequest(undefined, async (state) => {
+        expect(await session.get("cart")).toBeUndefined();
+        expect(await session.user()).toBeNull();
+        await session.delete("cart");
+        expect(state.cookie).toBeUndefined();
+      });
+    });
+
+    test("what one request sets the next one reads", async () => {
+      const id = await asRequest(undefined, async (state) => {
+        await session.set("cart", ["book", 2]);
+        return cookieOf(state);
+      });
+      await asRequest(id, async (state) => {
+        expect(await session.get("cart")).toEqual(["book", 2]);
+        await session.delete("cart");
+        expect(await session.get("cart")).toBeUndefined();
+        expect(state.cookie).toBeUndefined();
+      });
+    });
+
+    test("two requests at a time keep each other's fields", async () => {
+      const id = await asRequest(undefined, async (state) => {
+        await session.set("first", 0);
+        return cookieOf(state);
+      });
+      await Promise.all(Array.from({ length: 20 }, (_, n) => asRequest(id, () => session.set(`field${n}`, n))));
+      await asRequest(id, async () => {
+        for (let n = 0; n < 20; n++) expect(await session.get<number>(`field${n}`)).toBe(n);
+      });
+    });
+
+    test("login gives a new id that keeps the fields, and the old id dies at once", async () => {
+      const before = await asRequest(undefined, async (state) => {
+        await session.set("cart", "book");
+        return cookieOf(state);
+      });
+      const after = await asRequest(before, async (state) => {
+        await session.login("42");
+        return cookieOf(state);
+      });
+      expect(after).not.toBe(before);
+      await asRequest(after, async () => {
+        expect(await session.user()).toBe("42");
+        expect(await session.get<string>("cart")).toBe("book");
+      });
+      await asRequest(before, async () => {
+        expect(await session.user()).toBeNull();
+        expect(await session.get("cart")).toBeUndefined();
+      });
+    });
+
+    test("after logout the id is worth nothing, not even to a request already under way", async () => {
+      const id = await asRequest(undefined, async (state) => {
+        await session.login("42");
+        return cookieOf(state);
+      });
+      await asRequest(id, async (slow) => {
+        expect(await session.user()).toBe("42");
+        await asRequest(id, async (state) => {
+          await session.logout();
+          expect(state.cookie).toBeNull();
+        });
+        await session.set("late", 1);
+        expect(cookieOf(slow)).not.toBe(id);
+      });
+      await asRequest(id, async () => expect(await session.user()).toBeNull());
+    });
+
+    test("an id nobody was given opens nothing", async () => {
+      await asRequest("A".repeat(43), async () => expect(await session.user()).toBeNull());
+    });
+
+    test("a session ends when it is idle too long, and when it is too old however busy", async () => {
+      const started = async (state: SessionState) => {
+        await session.login("42");
+        return cookieOf(state);
+      };
+      const idle = await asRequest(undefined, started, { idle: 30, lifetime: 60_000 });
+      const old = await asRequest(undefined, started, { idle: 60_000, lifetime: 30 });
+      const gone = (id: string) => asRequest(id, () => session.user(), { idle: 60_000, lifetime: 30 });
+      const deadline = Date.now() + 5_000;
+      while ((await asRequest(idle, () => session.user())) !== null || (await gone(old)) !== null) {
+        if (Date.now() > deadline) throw new Error("the sessions did not end");
+        await Bun.sleep(5);
+      }
+    });
+
+    test("a cached value is loaded once, and looks the same on the miss as on the hit", async () => {
+      let loads = 0;
+      const load = () => {
+        loads++;
+        return { at: new Date(0), none: undefined, list: [1, null] };
+      };
+      const missed: unknown = await cache.get("same", { ttl: "1m" }, load);
+      const hit: unknown = await cache.get("same", { ttl: "1m" }, load);
+      expect(missed).toEqual({ at: "1970-01-01T00:00:00.000Z", list: [1, null] });
+      expect(hit).toEqual(missed);
+      expect(loads).toBe(1);
+    });
+
+    test("a null is a value; JSON text stays text", async () => {
+      await cache.set("null", null, { ttl: "1m" });
+      expect(await cache.get<unknown>("null", { ttl: "1m" }, () => "loaded")).toBeNull();
+      await cache.get("text", { ttl: "1m" }, () => new JsonText('{"a":1}'));
+      expect(await cache.get<unknown>("text", { ttl: "1m" }, () => "loaded")).toEqual(new JsonText('{"a":1}'));
+    });
+
+    test("many who ask at a time cause one load", async () => {
+      let loads = 0;
+      const load = async () => {
+        loads++;
+        await Bun.sleep(20);
+        return loads;
+      };
+      const all = await Promise.all(Array.from({ length: 50 }, () => cache.get("flight", { ttl: "1m" }, load)));
+      expect(new Set(all)).toEqual(new Set([1]));
+      expect(loads).toBe(1);
+    });
+
+    test("an invalidated key or tag is loaded anew", async () => {
+      let version = 1;
+      const byKey = () => cache.get("key", { ttl: "1m" }, () => version);
+      const byTag = () => cache.get("tagged", { ttl: "1m", tags: ["users", "posts"] }, () => version);
+      expect([await byKey(), await byTag()]).toEqual([1, 1]);
+      version = 2;
+      expect([await byKey(), await byTag()]).toEqual([1, 1]);
+      await cache.invalidate({ keys: ["key"], tags: ["posts"] });
+      expect([await byKey(), await byTag()]).toEqual([2, 2]);
+      expect([await byKey(), await byTag()]).toEqual([2, 2]);
+    });
+
+    test("what was loaded before an invalidation is not stored after it", async () => {
+      const loading = Promise.withResolvers<string>();
+      const begun = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+      const load = (index: 0 | 1) => () => {
+        begun[index].resolve();
+        return loading.promise;
+      };
+      const first = cache.get("race", { ttl: "1m" }, load(0));
+      const tagged = cache.get("race-tag", { ttl: "1m", tags: ["race"] }, load(1));
+      await Promise.all(begun.map(({ promise }) => promise));
+      await cache.invalidate({ keys: ["race"], tags: ["race"] });
+      loading.resolve("old");
+      expect([await first, await tagged]).toEqual(["old", "old"]);
+      expect(await cache.get("race", { ttl: "1m" }, () => "new")).toBe("new");
+      expect(await cache.get("race-tag", { ttl: "1m", tags: ["race"] }, () => "new")).toBe("new");
+    });
+
+    test("a value JSON cannot carry is an error that names its path", async () => {
+      const of = (value: unknown) => cache.get("bad", { ttl: "1m" }, () => value);
+      await expect(of({ user: { id: 1n } })).rejects.toThrow('the value of cache key "bad".user.id is a bigint');
+      await expect(of([1, undefined])).rejects.toThrow('cache key "bad"[1] is undefined');
+      await expect(of(new Map())).rejects.toThrow("is a Map");
+      await expect(of(undefined)).rejects.toThrow("is undefined");
+      await expect(of(Number.NaN)).rejects.toThrow("is NaN");
+    });
+
+    test("a load that fails is not stored", async () => {
+      await expect(cache.get("fails", { ttl: "1m" }, () => Promise.reject(new Error("down")))).rejects.toThrow("down");
+      expect(await cache.get("fails", { ttl: "1m" }, () => "up")).toBe("up");
+    });
+
+    test("a bucket gives its tokens and then says when to come back", async () => {
+      const rule = { max: 3, per: "1h" };
+      for (let n = 0; n < 3; n++) await limit("bucket", rule);
+      const refused = await limit("bucket", rule).catch((error: unknown) => error);
+      expect(refused).toBeInstanceOf(HttpError);
+      const { status, details } = refused as HttpError;
+      expect(status).toBe(429);
+      const seconds = Number(new Headers(details.headers).get("retry-after"));
+      expect(seconds).toBeWithin(1_100, 1_201);
+      await limit("another", rule);
+    });
+  });
+}
+
+test("a store nobody configured is an error that names the flag, only when it is touched", async () => {
+  openStores({ namespace: "none" } as Config);
+  await expect(cache.get("a", { ttl: 1 }, () => 1)).rejects.toThrow("cache.get() needs a key-value store");
+  await closeStores();
+});

@@ -1,0 +1,168 @@
+/**
+ * A private PostgreSQL for the tests: initdb into a temporary directory, a free port on loopback, durability off. One cluster serves
+ * a whole test process and every test file gets databases of its own from it; a test that breaks its server starts another.
+ * Invariant: no server outlives the test process (it is signalled when its parent dies), and none that belongs to the system is used.
+ */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+
+import postgres from "postgres";
+
+import { temporaryDirectory } from "./temporary.ts";
+
+export interface PostgresCluster {
+  /** URL of the maintenance database, with the password. */
+  readonly url: string;
+  readonly port: number;
+  /** The postmaster's process id: kill -9, SIGSTOP. */
+  pid(): number;
+  /** URL of a new, empty database. */
+  createDatabase(): Promise<string>;
+  /** Starts the server again on the same port, after a stop or a kill. */
+  start(): Promise<void>;
+  /** SIGINT: fast shutdown, open sessions are cut. */
+  stop(): Promise<void>;
+  /** Stops it and removes its directory. */
+  remove(): Promise<void>;
+}
+
+const password = "harness";
+const settings = {
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  autovacuum: "off",
+  max_connections: "200",
+  shared_buffers: "64MB",
+  unix_socket_directories: "",
+  listen_addresses: "127.0.0.1",
+  log_min_messages: "panic",
+  deadlock_timeout: "50ms",
+};
+
+let shared: Promise<PostgresCluster> | undefined;
+let databases = 0;
+
+/** The cluster of this test process; started at the first call, gone with the process. */
+export function sharedPostgres(): Promise<PostgresCluster> {
+  shared ??= startPostgres();
+  return shared;
+}
+
+/** URL of a new, empty database in the shared cluster. */
+export async function createDatabase(): Promise<string> {
+  return (await sharedPostgres()).createDatabase();
+}
+
+/** A cluster of its own, for a test that kills, stops or reconfigures its server. */
+export async function startPostgres(extra: { readonly [setting: string]: string } = {}): Promise<PostgresCluster> {
+  const directory = temporaryDirectory("postgres");
+  const data = `${directory}/data`;
+  mkdirSync(data, { mode: 0o700 });
+  writeFileSync(`${directory}/password`, password);
+  if (isRoot()) run(["chown", "-R", serverUser(), directory]);
+  const access = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${directory}/password`];
+  run(asServerUser([program("initdb"), "-D", data, ...access, "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]));
+
+  const port = await freePort();
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+  const flags = Object.entries({ ...settings, ...extra, port: String(port) }).flatMap(([k, v]) => ["-c", `${k}=${v}`]);
+  const launch = () =>
+    Bun.spawn(asServerUser([program("postgres"), "-D", data, ...flags]), { stdio: ["ignore", "ignore", "inherit"] });
+  let server = launch();
+
+  const stop = async () => {
+    server.kill("SIGINT");
+    await server.exited;
+  };
+  await untilReady(url);
+  return {
+    url,
+    port,
+    pid: () => server.pid,
+    createDatabase: () => createDatabaseIn(url),
+    start: async () => {
+      server = launch();
+      await untilReady(url);
+    },
+    stop,
+    remove: async () => {
+      await stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function createDatabaseIn(url: string): Promise<string> {
+  const name = `test_${process.pid}_${++databases}`;
+  await administer(url, (sql) => sql.unsafe(`create database ${name}`));
+  return url.replace(/\/postgres$/, `/${name}`);
+}
+
+async function administer(url: string, body: (sql: postgres.Sql) => Promise<unknown>): Promise<void> {
+  const sql = postgres(url, { max: 1, fetch_types: false, connect_timeout: 2, onnotice: () => {} });
+  try {
+    await body(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+const startMilliseconds = 20_000;
+
+async function untilReady(url: string): Promise<void> {
+  const deadline = performance.now() + startMilliseconds;
+  for (;;) {
+    try {
+      return await administer(url, (sql) => sql.unsafe("select 1"));
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await Bun.sleep(20);
+    }
+  }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** PostgreSQL refuses to run as root. */
+function serverUser(): string {
+  return Bun.spawnSync(["id", "postgres"]).success ? "postgres" : "nobody";
+}
+
+function asServerUser(command: readonly string[]): string[] {
+  if (!isRoot()) return ["setpriv", "--pdeathsig=QUIT", ...command];
+  const user = serverUser();
+  const group = Bun.spawnSync(["id", "-gn", user]).stdout.toString().trim();
+  return ["setpriv", `--reuid=${user}`, `--regid=${group}`, "--clear-groups", "--pdeathsig=QUIT", ...command];
+}
+
+/** From the PATH, or the newest of Debian's versions. */
+function program(name: string): string {
+  const found = Bun.which(name);
+  if (found !== null) return found;
+  const root = "/usr/lib/postgresql";
+  const versions = readdirSync(root).toSorted((a, b) => Number(b) - Number(a));
+  const paths = versions.map((version) => `${root}/${version}/bin`).join(":");
+  const path = Bun.which(name, { PATH: paths });
+  if (path === null)
+    throw new Error(`${name} is neither on the PATH nor below ${root}. Fix: apt-get install postgresql`);
+  return path;
+}
+
+function run(command: readonly string[]): void {
+  const done = Bun.spawnSync([...command], { stdio: ["ignore", "ignore", "pipe"], cwd: "/" });
+  if (!done.success) throw new Error(`${command.join(" ")} failed: ${done.stderr.toString().trim()}`);
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,106 @@
+// What /proc says of other processes: who carries a mark in its environment, and which TCP connections a process holds.
+// Invariant: read-only; a process that ends while it is being read counts as gone.
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/** A TCP connection of a process, both ends as ports of this machine's view. */
+export interface Connection {
+  readonly localPort: number;
+  readonly remotePort: number;
+  readonly state: "established" | "close_wait" | "other";
+}
+
+/**
+ * Processes, zombies aside, whose environment has NAME=VALUE and that started after this one: those that did before are none of
+ * ours, and reading the environment of one that is being traced can block.
+ */
+export function processesWith(name: string, value: string): readonly number[] {
+  const since = startTicks(process.pid);
+  return list("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0 && startTicks(pid) >= since && !isZombie(pid))
+    .filter((pid) => read(`/proc/${pid}/environ`).split("\0").includes(`${name}=${value}`));
+}
+
+/** The command line of a process, for messages. */
+export function commandOf(pid: number): string {
+  return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+}
+
+/** CPU seconds, user and kernel, that a process has used so far. */
+export function cpuSeconds(pid: number): number {
+  const fields = statFields(pid);
+  const ticksPerSecond = 100;
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/** TCP connections that a process holds open now; listeners aside. */
+export function connectionsOf(pid: number): readonly Connection[] {
+  const held = socketInodes(pid);
+  return [...table(pid, "tcp"), ...table(pid, "tcp6")]
+    .filter((row) => held.has(row.inode))
+    .map((row) => row.connection);
+}
+
+// The fields after "pid (command) ", of which the command may hold spaces and parentheses: proc(5), /proc/pid/stat.
+function statFields(pid: number): string[] {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
+function startTicks(pid: number): number {
+  return Number(statFields(pid)[19] ?? 0);
+}
+
+function isZombie(pid: number): boolean {
+  return statFields(pid)[0] === "Z";
+}
+
+function socketInodes(pid: number): Set<string> {
+  const links = list(`/proc/${pid}/fd`).map((descriptor) => link(`/proc/${pid}/fd/${descriptor}`));
+  return new Set(links.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []));
+}
+
+const states: { readonly [hex: string]: Connection["state"] } = { "01": "established", "08": "close_wait" };
+const listening = "0A";
+
+// Columns: sl local_address rem_address st … inode, addresses as HEX:HEX.
+function table(pid: number, family: "tcp" | "tcp6"): { inode: string; connection: Connection }[] {
+  const rows = read(`/proc/${pid}/net/${family}`).split("\n").slice(1, -1);
+  return rows
+    .map((row) => row.trim().split(/\s+/))
+    .filter((columns) => columns[3] !== listening)
+    .map((columns) => ({
+      inode: columns[9] ?? "",
+      connection: {
+        localPort: port(columns[1]),
+        remotePort: port(columns[2]),
+        state: states[columns[3] ?? ""] ?? "other",
+      },
+    }));
+}
+
+function port(address: string | undefined): number {
+  return Number.parseInt(address?.split(":")[1] ?? "", 16);
+}
+
+function read(path: string): string {
+  return orElse(() => readFileSync(path, "utf8"), "");
+}
+
+function list(path: string): string[] {
+  return orElse(() => readdirSync(path), []);
+}
+
+function link(path: string): string {
+  return orElse(() => readlinkSync(path), "");
+}
+
+/** What is gone by the time it is read was there a moment ago: no failure. */
+function orElse<T>(look: () => T, gone: T): T {
+  try {
+    return look();
+  } catch {
+    return gone;
+  }
+}

@@ -1,0 +1,150 @@
+/** Options from flags, environment and file: precedence, messages, masking. */
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { parseArguments } from "../../src/config/arguments.ts";
+import { helpText } from "../../src/config/help.ts";
+import { type Environment, loadConfig } from "../../src/config/load.ts";
+import { printConfig } from "../../src/config/print.ts";
+import { ScaleError } from "../../src/std/errors.ts";
+
+function load(argv: readonly string[], environment: Environment = {}) {
+  const args = parseArguments(argv);
+  return loadConfig(args.command!, args, environment, ["scale"]);
+}
+
+function refusal(body: () => unknown): ScaleError {
+  try {
+    body();
+  } catch (error) {
+    if (error instanceof ScaleError) return error;
+  }
+  throw new Error("expected a ScaleError");
+}
+
+function withFile<T>(text: string, body: (path: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), "scale-config-"));
+  const path = join(directory, "scale.toml");
+  writeFileSync(path, text);
+  try {
+    return body(path);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+describe("precedence", () => {
+  test("a flag beats the environment, which beats the file, which beats the default", () => {
+    withFile('listen = "127.0.0.1:4001"', (path) => {
+      const file = `--config=${path}`;
+      expect(load(["--role=app"]).config.listen.port).toBe(3000);
+      expect(load(["--role=app", file]).config.listen.port).toBe(4001);
+      expect(load(["--role=app", file], { PORT: "4002" }).config.listen.port).toBe(4002);
+      expect(load(["--role=app", file], { PORT: "4002", SCALE_LISTEN: "4003" }).config.listen.port).toBe(4003);
+      expect(load(["--role=app", file, "--listen=4004"], { SCALE_LISTEN: "4003" }).config.listen.port).toBe(4004);
+    });
+  });
+
+  test("a command's own table in the file beats the top level", () => {
+    withFile('log-level = "warn"\n[lb]\nlog-level = "error"\n[app]\nconcurrency = 3', (path) => {
+      expect(load(["--role=lb", `--config=${path}`]).config.logLevel).toBe("error");
+      expect(load(["--role=worker", `--config=${path}`]).config.logLevel).toBe("warn");
+    });
+  });
+
+  test("several values come from repeated flags, from a list, or from white space in a variable", () => {
+    const names = (loaded: ReturnType<typeof load>) =>
+      loaded.config.backend.map(({ name, weight }) => `${name} ${weight}`);
+    const expected = ["10.0.0.1:3000 3", "10.0.0.2:3000 1"];
+    expect(names(load(["--role=lb", "--backend=10.0.0.1:3000,weight=3", "--backend", "10.0.0.2:3000"]))).toEqual(
+      expected,
+    );
+    expect(names(load(["--role=lb"], { SCALE_BACKEND: "10.0.0.1:3000,weight=3\n 10.0.0.2:3000" }))).toEqual(expected);
+    withFile('backend = ["10.0.0.1:3000,weight=3", "10.0.0.2:3000"]', (path) => {
+      expect(names(load(["--role=lb", `--config=${path}`]))).toEqual(expected);
+    });
+  });
+
+  test("an option another role has is ignored in the environment, which is shared, and refused as a flag, which is not", () => {
+    expect(load(["--role=lb"], { SCALE_CONCURRENCY: "many", DATABASE_URL: "nonsense" }).config.command).toBe("lb");
+    expect(refusal(() => load(["--role=lb", "--concurrency=3"])).message).toContain(
+      "is an option of worker, dev, not of lb",
+    );
+  });
+});
+
+describe("a wrong option", () => {
+  test("is reported together with every other one, each with its source and a fix, as exit code 78", () => {
+    const error = refusal(() => load(["--role=lb", "--health-rise=x", "--bakend=1"], { SCALE_LISTEN: "80a" }));
+    expect(error.exit).toBe(78);
+    expect(error.message).toContain(
+      '--listen is "80a", expected HOST:PORT or a port 1–65535 (from environment SCALE_LISTEN). Fix: SCALE_LISTEN=0.0.0.0:8080',
+    );
+    expect(error.message).toContain('--health-rise is "x", expected a whole number 1–100 (from flag --health-rise)');
+    expect(error.message).toContain("--bakend is not an option. Did you mean --backend?");
+  });
+
+  test("is found by its name in the environment and in the file too", () => {
+    expect(refusal(() => load(["--role=app"], { SCALE_LISTN: "1" })).message).toContain("Did you mean SCALE_LISTEN?");
+    withFile('listne = "1"', (path) => {
+      expect(refusal(() => load(["--role=app", `--config=${path}`])).message).toContain("Did you mean listen?");
+    });
+  });
+
+  test("never shows a secret", () => {
+    const error = refusal(() => load(["--role=app"], { DATABASE_URL: "mysql://app:hunter2@db/x" }));
+    expect(error.message).not.toContain("hunter2");
+    expect(error.message).toContain("environment DATABASE_URL");
+  });
+
+  test("is one without a value, or given twice where one is expected", () => {
+    expect(refusal(() => load(["--role=app", "--listen"])).exit).toBe(2);
+    const twice = refusal(() => load(["--role=app", "--listen=1", "--listen=2"]));
+    expect([twice.exit, twice.message]).toEqual([78, expect.stringContaining("given 2 times, expected once")]);
+  });
+
+  test.each([
+    [["deev"], "Did you mean dev?"],
+    [["--role=ap"], "Did you mean app?"],
+    [["dev", "--role=lb"], "leave one out"],
+  ])("%p is a question of usage, exit code 2", (argv, hint) => {
+    const error = refusal(() => parseArguments(argv));
+    expect(error.exit).toBe(2);
+    expect(error.message).toContain(hint);
+  });
+});
+
+describe("secrets", () => {
+  const url = "postgres://app:hunter2@db.internal/shop";
+
+  test("are masked by --print-config, which names every value's source", () => {
+    const printed = printConfig(load(["--role=app", "--listen=4000"], { DATABASE_URL: url }));
+    expect(printed).toContain("postgres://app:•••@db.internal/shop");
+    expect(printed).not.toContain("hunter2");
+    expect(printed).toMatch(/^listen = 4000 +# flag --listen$/m);
+    expect(printed).toMatch(/^database-url = .*# environment DATABASE_URL$/m);
+    expect(printed).toMatch(/^request-timeout = 30s +# default$/m);
+  });
+
+  test("in argv work and are warned about; from a file they are read without one", () => {
+    expect(load(["--role=app", `--database-url=${url}`]).warnings).toHaveLength(1);
+    withFile(`${url}\n`, (path) => {
+      const loaded = load(["--role=app", `--database-url=@${path}`]);
+      expect(loaded.config.databaseUrl).toBe(url);
+      expect(loaded.warnings).toEqual([]);
+    });
+  });
+});
+
+test("what follows -- is not a flag", () => {
+  expect(parseArguments(["--role=app", "--", "--entry.ts"]).rest).toEqual(["--entry.ts"]);
+});
+
+test("--help of a role lists its options with their defaults and no other role's", () => {
+  const text = helpText("worker");
+  expect(text).toContain("--concurrency=N");
+  expect(text).toContain("[10]");
+  expect(text).not.toContain("--backend");
+});

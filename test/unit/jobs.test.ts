@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+import type { Config } from "../../src/config/options.ts";
+import { job, jobTable } from "../../src/runtime/jobs.ts";
+import { closeStores, openStores } from "../../src/runtime/runtime.ts";
+import { openQueue } from "../../src/store/queue/open.ts";
+import type { Lease } from "../../src/store/queue/queue.ts";
+
+const directory = mkdtempSync(`${tmpdir()}/scale-jobs-`);
+const url = `file:${directory}/queue.db`;
+
+beforeAll(() => void openStores({ queueUrl: url, namespace: "jobs" } as Config));
+afterAll(async () => {
+  await closeStores();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function takeAll(name: string): Promise<readonly Lease[]> {
+  const queue = openQueue(url, { namespace: "jobs" });
+  const leases = await queue.consumer(name, "test").take(100, 1, new AbortController().signal);
+  await queue.close();
+  return leases;
+}
+
+test("enqueue answers with the id under which a worker gets name and payload", async () => {
+  const greet = job("greet", () => undefined, { queue: "one" });
+  const { id } = await greet.enqueue({ name: "Ada", none: undefined });
+  expect(await takeAll("one")).toMatchObject([{ id, name: "greet", payload: '{"name":"Ada"}' }]);
+});
+
+test("enqueueMany answers with an id for each, in order", async () => {
+  const ids = await job<number>("count", () => undefined, { queue: "many" }).enqueueMany([1, 2, 3]);
+  const leases = await takeAll("many");
+  expect(leases.map(({ id, payload }) => ({ id, payload }))).toEqual(
+    ids.map(({ id }, index) => ({ id, payload: String(index + 1) })),
+  );
+});
+
+test("a delayed job waits, one whose time has passed does not", async () => {
+  const later = job<null>("later", () => undefined, { queue: "late" });
+  await later.enqueue(null, { delay: "1h" });
+  await later.enqueue(null, { at: new Date(Date.now() + 60_000) });
+  expect(await takeAll("late")).toEqual([]);
+  await later.enqueue(null, { at: new Date(0) });
+  expect(await takeAll("late")).toHaveLength(1);
+});
+
+test("a unique key belongs to its job: another may use the same", async () => {
+  const [a, b] = ["a", "b"].map((name) => job<null>(name, () => undefined, { queue: "unique" }));
+  const first = await a!.enqueue(null, { unique: "user:7" });
+  expect(await a!.enqueue(null, { unique: "user:7" })).toEqual(first);
+  expect(await b!.enqueue(null, { unique: "user:7" })).not.toEqual(first);
+});
+
+const lossy = job<never>("lossy", () => undefined);
+const refused: readonly (readonly [unknown, RegExp])[] = [
+  [{ at: { deep: [1, Number.NaN] } }, /the payload of job "lossy"\.at\.deep\[1\] is NaN/],
+  [new Map(), /the payload of job "lossy" is a Map/],
+  [{ id: 1n }, /a bigint; send it as a string/],
+  [undefined, /the payload of job "lossy" is undefined/],
+  ["x".repeat(256 * 1024), /is 262146 bytes, expected at most 262144/],
+];
+for (const [payload, message] of refused) {
+  test(`a payload is refused: ${message.source}`, async () => {
+    const enqueued = lossy.enqueue(payload as never);
+    expect(enqueued).rejects.toMatchObject({ code: "payload_invalid", message: expect.stringMatching(message) });
+    await enqueued.catch(() => undefined);
+  });
+}
+
+test("what cannot be a job is refused where it is defined, with its name", () => {
+  const handler = () => undefined;
+  expect(() => job("", handler)).toThrow(/name is not valid, expected 1–128 characters/);
+  expect(() => job("j", handler, { queue: "Über" })).toThrow(/job\("j"\): queue is not valid, expected lower-case/);
+  expect(() => job("j", handler, { attempts: 0 })).toThrow(/attempts is not valid, expected a whole number/);
+  expect(() => job("j", handler, { timeout: "soon" })).toThrow(/timeout is not valid, expected a duration such as/);
+  expect(() => job("j", handler, { backoff: { base: "1s", max: "x" } })).toThrow(/backoff\.max is not valid/);
+});
+
+test("an application's jobs are found by name, and two of one name are refused", () => {
+  const one = job("one", () => undefined, { attempts: 3, timeout: "1m" });
+  const table = jobTable([one], "entry.ts");
+  expect(table.get("one")).toMatchObject({ queue: "default", attemptsMax: 3, timeoutMs: 60_000 });
+  expect(table.get("one")?.backoff).toEqual({ baseMs: 15_000, maxMs: 3_600_000 });
+  expect(() => jobTable([one, job("one", () => undefined)], "entry.ts")).toThrow(/entry\.ts: two jobs are named "one"/);
+  expect(() => jobTable([{ name: "x" } as never], "entry.ts")).toThrow(/entry\.ts: jobs\[0\] is not made by job\(\)/);
+});

@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+
+import { postponed, verdictBefore, verdictOf } from "../../worker/retry.ts";
+
+const policy = { attemptsMax: 10, backoff: { baseMs: 15_000, maxMs: 3_600_000 } };
+const failed = { kind: "failed", reason: "no" } as const;
+const highest = () => 1 - Number.EPSILON;
+
+test("an attempt that returned is completed, whichever it was", () => {
+  expect(verdictOf({ kind: "returned" }, 1, policy)).toEqual({ to: "completed" });
+  expect(verdictOf({ kind: "returned" }, 10, policy)).toEqual({ to: "completed" });
+});
+
+test("the pause doubles from the base to the ceiling, and is spread over all of it", () => {
+  const pauses = (random: () => number) =>
+    Array.from({ length: 9 }, (_, index) => {
+      const verdict = verdictOf(failed, index + 1, policy, random);
+      if (verdict.to !== "retryable") throw new Error(verdict.to);
+      return verdict.delayMs;
+    });
+  const seconds = pauses(highest).map((delayMs) => Math.ceil(delayMs / 1_000));
+  expect(seconds).toEqual([15, 30, 60, 120, 240, 480, 960, 1920, 3600]);
+  expect(pauses(() => 0)).toEqual(Array.from({ length: 9 }, () => 0));
+});
+
+test("the last attempt that fails is the last", () => {
+  expect(verdictOf(failed, 9, policy)).toMatchObject({ to: "retryable", attempts: 9 });
+  expect(verdictOf(failed, 10, policy)).toEqual({ to: "discarded", attempts: 10, reason: "no" });
+  expect(verdictOf(failed, 1, { ...policy, attemptsMax: 1 })).toMatchObject({ to: "discarded" });
+});
+
+test("an attempt that was stopped, or could not begin, does not count", () => {
+  expect(verdictOf({ kind: "stopped" }, 4, policy)).toEqual({ to: "available", attempts: 3 });
+  expect(postponed(4, "unknown", () => 0)).toEqual({ to: "scheduled", attempts: 3, delayMs: 7_500, reason: "unknown" });
+});
+
+test("a job whose worker died in its last attempt is not begun once more", () => {
+  expect(verdictBefore(10, policy)).toBeUndefined();
+  expect(verdictBefore(11, policy)).toMatchObject({ to: "discarded", attempts: 10 });
+});

@@ -1,0 +1,275 @@
+/** Request heads byte by byte: what is accepted reads one way only, what is refused is refused however the network splits it. */
+import { describe, expect, test } from "bun:test";
+
+import { ScaleError } from "../../src/std/errors.ts";
+import { incomplete } from "../../src/wire/http1/head_parser.ts";
+import { RequestParser } from "../../src/wire/http1/request_parser.ts";
+import { length } from "../../src/wire/message.ts";
+
+const limits = { headBytesMax: 1024, headFieldsMax: 10, targetBytesMax: 100 };
+
+/** Feeds `text` in two pieces cut at `cut`; returns the parser and the bytes left over. */
+function parse(text: string, cut = 0): { parser: RequestParser; rest: string } {
+  const parser = new RequestParser(limits);
+  const bytes = Buffer.from(text, "latin1");
+  if (cut > 0) {
+    const after = parser.feed(bytes.subarray(0, cut), 0, cut);
+    if (after !== incomplete) return { parser, rest: text.slice(after) };
+  }
+  const second = bytes.subarray(cut);
+  const after = parser.feed(second, 0, second.length);
+  expect(after).not.toBe(incomplete);
+  return { parser, rest: text.slice(cut + after) };
+}
+
+function errorOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ScaleError) return error.code;
+    throw error;
+  }
+  return "accepted";
+}
+
+interface Accepted {
+  readonly method?: string;
+  readonly target?: string;
+  readonly authority?: string;
+  readonly fields?: readonly (readonly [string, string])[];
+  readonly bodyLength?: number;
+  readonly keepsAlive?: boolean;
+  readonly minorVersion?: 0 | 1;
+  readonly expectsContinue?: boolean;
+}
+
+const accepted: readonly (readonly [promise: string, head: string, Accepted])[] = [
+  [
+    "a plain GET",
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    { method: "GET", target: "/", authority: "a", bodyLength: length.none },
+  ],
+  ["an unknown method", "BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", { method: "BREW", target: "/pot" }],
+  ["a port", "GET / HTTP/1.1\r\nHost: a.example:8080\r\n\r\n", { authority: "a.example:8080" }],
+  ["an IPv6 host", "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", { authority: "[::1]:8080" }],
+  ["an encoded path and a query", "GET /a%20b?c=d&e HTTP/1.1\r\nHost: a\r\n\r\n", { target: "/a%20b?c=d&e" }],
+  ["HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n", { minorVersion: 0, keepsAlive: false, authority: "" }],
+  ["HTTP/1.0 that asks to persist", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", { keepsAlive: true }],
+  ["Connection: close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", { keepsAlive: false, fields: [] }],
+  [
+    "close wins over keep-alive",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, keep-alive\r\nConnection: keep-alive\r\n\r\n",
+    { keepsAlive: false },
+  ],
+  [
+    "absolute-form, whose host replaces Host",
+    "GET http://b.example:81/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
+    { target: "/x?y", authority: "b.example:81" },
+  ],
+  ["absolute-form without a path", "GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", { target: "/", authority: "b" }],
+  ["absolute-form with a query only", "GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n", { target: "/?q" }],
+  ["OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", { target: "*" }],
+  ["OPTIONS * in absolute-form", "OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", { target: "*", authority: "b" }],
+  [
+    "white space around a value",
+    "GET / HTTP/1.1\r\nHost:\t a \t\r\nX: \r\n\r\n",
+    { authority: "a", fields: [["X", ""]] },
+  ],
+  ["bytes above 0x7f in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: \xe9\xff\r\n\r\n", { fields: [["X", "\xe9\xff"]] }],
+  ["one empty line before the request", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", { target: "/" }],
+  ["a length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", { bodyLength: 5, fields: [] }],
+  ["a length of 0", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", { bodyLength: 0 }],
+  [
+    "a length given twice alike",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\ncontent-length: 5\r\n\r\n",
+    { bodyLength: 5 },
+  ],
+  [
+    "chunked",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
+    { bodyLength: length.unknown, fields: [] },
+  ],
+  [
+    "Expect with a body to come",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    { expectsContinue: true },
+  ],
+  ["Expect without a body", "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", { expectsContinue: false }],
+  [
+    "fields of the hop and those Connection names are taken out",
+    "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nConnection: x-hop, Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: z\r\nX-Hop: 1\r\n" +
+      "TE: trailers\r\nKeep-Alive: 5\r\nB: 2\r\n\r\n",
+    {
+      fields: [
+        ["A", "1"],
+        ["B", "2"],
+      ],
+    },
+  ],
+  [
+    "Connection cannot name the host, the framing or itself away",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: host, content-length, connection\r\n\r\n",
+    { authority: "a", bodyLength: 5 },
+  ],
+  [
+    "a known name spelt with underscores is taken out, others stay",
+    "GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nContent_Length: 5\r\nmy_own: 1\r\n\r\n",
+    { fields: [["my_own", "1"]], bodyLength: length.none },
+  ],
+];
+
+const post = "POST / HTTP/1.1\r\nHost: a\r\n";
+
+const refused: readonly (readonly [reason: string, head: string, code: string])[] = [
+  [
+    "Content-Length with Transfer-Encoding",
+    `${post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    "request_malformed",
+  ],
+  [
+    "Transfer-Encoding with Content-Length",
+    `${post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n`,
+    "request_malformed",
+  ],
+  ["differing lengths", `${post}Content-Length: 5\r\nContent-Length: 6\r\n\r\n`, "request_malformed"],
+  ["a list of lengths", `${post}Content-Length: 5, 5\r\n\r\n`, "request_malformed"],
+  ["a signed length", `${post}Content-Length: +5\r\n\r\n`, "request_malformed"],
+  ["a negative length", `${post}Content-Length: -5\r\n\r\n`, "request_malformed"],
+  ["an empty length", `${post}Content-Length:\r\n\r\n`, "request_malformed"],
+  ["a hexadecimal length", `${post}Content-Length: 0x5\r\n\r\n`, "request_malformed"],
+  ["a length beyond 2^53", `${post}Content-Length: 9007199254740993\r\n\r\n`, "request_malformed"],
+  ["an unknown coding", `${post}Transfer-Encoding: gzip\r\n\r\n`, "coding_unknown"],
+  ["an unknown coding before chunked", `${post}Transfer-Encoding: gzip, chunked\r\n\r\n`, "coding_unknown"],
+  ["identity", `${post}Transfer-Encoding: identity\r\n\r\n`, "coding_unknown"],
+  ["chunked not last", `${post}Transfer-Encoding: chunked, gzip\r\n\r\n`, "request_malformed"],
+  ["chunked twice in a list", `${post}Transfer-Encoding: chunked, chunked\r\n\r\n`, "request_malformed"],
+  [
+    "chunked twice in fields",
+    `${post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n`,
+    "request_malformed",
+  ],
+  ["chunked with a parameter", `${post}Transfer-Encoding: chunked;q=1\r\n\r\n`, "request_malformed"],
+  ["an obfuscated coding", `${post}Transfer-Encoding: \x0bchunked\r\n\r\n`, "request_malformed"],
+  ["a quoted coding", `${post}Transfer-Encoding: "chunked"\r\n\r\n`, "request_malformed"],
+  ["an empty coding", `${post}Transfer-Encoding:\r\n\r\n`, "request_malformed"],
+  [
+    "Transfer-Encoding in HTTP/1.0",
+    "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "request_malformed",
+  ],
+  ["white space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", "request_malformed"],
+  ["an empty name", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", "request_malformed"],
+  ["a name that is no token", "GET / HTTP/1.1\r\nHost: a\r\nX(Y): b\r\n\r\n", "request_malformed"],
+  ["a name above 0x7f", "GET / HTTP/1.1\r\nHost: a\r\nX\xe9: b\r\n\r\n", "request_malformed"],
+  ["a line without a colon", "GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n", "request_malformed"],
+  ["a folded line", "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", "request_malformed"],
+  ["white space before the first field", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", "request_malformed"],
+  ["a bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", "request_malformed"],
+  ["a bare LF after a field", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", "request_malformed"],
+  ["a bare LF at the end", "GET / HTTP/1.1\r\nHost: a\r\n\n", "request_malformed"],
+  ["a bare CR", "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", "request_malformed"],
+  ["NUL", "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", "request_malformed"],
+  ["DEL", "GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", "request_malformed"],
+  ["another control byte", "GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n", "request_malformed"],
+  ["two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["no Host", "GET / HTTP/1.1\r\nX: a\r\n\r\n", "request_malformed"],
+  ["an empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "request_malformed"],
+  ["a Host with userinfo", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "request_malformed"],
+  ["a Host with a slash", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "request_malformed"],
+  ["two Hosts in one", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", "request_malformed"],
+  ["a Host with a bad port", "GET / HTTP/1.1\r\nHost: a:8x\r\n\r\n", "request_malformed"],
+  ["a Host with an empty port", "GET / HTTP/1.1\r\nHost: a:\r\n\r\n", "request_malformed"],
+  ["a Host with a port too large", "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "request_malformed"],
+  ["a Host with an open bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "request_malformed"],
+  ["userinfo in the target", "GET http://u@b/ HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["another scheme", "GET ftp://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["a relative target", "GET a/b HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["an asterisk that is not OPTIONS", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", "request_malformed"],
+  ["a byte above 0x7f in the target", "GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["a space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["a fragment in the target", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["two spaces in the request line", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["a space after the version", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", "request_malformed"],
+  ["white space before the method", " GET / HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["two empty lines before the request", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["HTTP/0.9", "GET /\r\n\r\n", "request_malformed"],
+  ["HTTP/2.0 in an HTTP/1.1 head", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "version_unsupported"],
+  ["HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", "version_unsupported"],
+  ["a lower-case version", "GET / http/1.1\r\nHost: a\r\n\r\n", "request_malformed"],
+  ["an endless method", `${"M".repeat(33)} / HTTP/1.1\r\nHost: a\r\n\r\n`, "request_malformed"],
+  ["TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "request_malformed"],
+  ["a target too long", `GET /${"x".repeat(100)} HTTP/1.1\r\nHost: a\r\n\r\n`, "target_too_long"],
+  ["a target without end", `GET /${"x".repeat(2000)}`, "target_too_long"],
+  ["too many fields", `GET / HTTP/1.1\r\nHost: a\r\n${"X: 1\r\n".repeat(10)}\r\n`, "head_too_large"],
+  ["a head too large", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1024)}\r\n\r\n`, "head_too_large"],
+  ["a head without end", `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(2000)}`, "head_too_large"],
+];
+
+describe("a request head is accepted", () => {
+  test.each(accepted)("%s, however it is split", (_, head, wanted) => {
+    for (let cut = 0; cut < head.length; cut++) {
+      const { parser, rest } = parse(`${head}BODY`, cut);
+      expect(rest).toBe("BODY");
+      const { fields, ...plain } = wanted;
+      expect(parser).toMatchObject(plain);
+      if (fields) expect(parser.fields.entries()).toEqual(fields as [string, string][]);
+    }
+  });
+
+  test("one byte at a time", () => {
+    const head = "\r\nPOST /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\nCookie: a=b\r\n\r\n";
+    const parser = new RequestParser(limits);
+    for (const [index, byte] of Buffer.from(head).entries()) {
+      expect(parser.feed(Buffer.from([byte]), 0, 1)).toBe(index === head.length - 1 ? 1 : incomplete);
+    }
+    expect(parser).toMatchObject({ method: "POST", target: "/a?b", authority: "a", bodyLength: 12 });
+    expect(parser.fields.entries()).toEqual([["Cookie", "a=b"]]);
+  });
+
+  test("at an offset of its chunk, in one piece and in two", () => {
+    const head = "GET /x HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nX-Two: 2\r\n\r\n";
+    for (let cut = 1; cut <= head.length; cut++) {
+      const parser = new RequestParser(limits);
+      const first = Buffer.from(`previous${head.slice(0, cut)}`);
+      let after = parser.feed(first, 8, first.length);
+      if (after === incomplete) after = parser.feed(Buffer.from(`${head.slice(cut)}next`), 0, head.length - cut + 4);
+      expect(after).not.toBe(incomplete);
+      expect(parser.fields.entries()).toEqual([
+        ["X-One", "1"],
+        ["X-Two", "2"],
+      ]);
+    }
+  });
+
+  test("after another, with nothing left of it", () => {
+    const parser = new RequestParser(limits);
+    const first = Buffer.from(
+      "POST http://b/x HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\nX: 1\r\n\r\n",
+    );
+    parser.feed(first, 0, first.length);
+    parser.reset();
+    const second = Buffer.from("GET / HTTP/1.1\r\nHost: c\r\n\r\n");
+    expect(parser.feed(second, 0, second.length)).toBe(second.length);
+    expect(parser).toMatchObject({
+      method: "GET",
+      target: "/",
+      authority: "c",
+      bodyLength: length.none,
+      keepsAlive: true,
+    });
+    expect(parser.fields.entries()).toEqual([]);
+  });
+});
+
+describe("a request head is refused", () => {
+  test.each(refused)("%s, however it is split", (_, head, code) => {
+    for (let cut = 0; cut < Math.min(head.length, 200); cut++) expect(errorOf(() => parse(head, cut))).toBe(code);
+  });
+
+  test("as soon as the bad line is there, without waiting for the rest", () => {
+    const parser = new RequestParser(limits);
+    const start = Buffer.from("GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n");
+    expect(errorOf(() => parser.feed(start, 0, start.length))).toBe("request_malformed");
+  });
+});
