@@ -38,6 +38,10 @@ async function build(): Promise<void> {
     target: "bun",
     // Stack traces name source files and lines. Not minified: the runtime is 107 MB of the binary, names are worth more.
     sourcemap: "inline",
+    // Each role loads only its own chunks, already compiled: a role starts in 25 ms instead of 135, and scale dev starts five.
+    splitting: true,
+    bytecode: true,
+    format: "esm",
     define: {
       BUILD_VERSION: JSON.stringify(manifest.version),
       BUILD_COMMIT: JSON.stringify(commit),

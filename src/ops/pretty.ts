@@ -8,7 +8,7 @@ const colours: { readonly [level: string]: string } = {
 };
 const dim = "\x1b[2m";
 const plain = "\x1b[0m";
-const hidden = new Set(["level", "time", "message", "role", "instance", "error"]);
+const hidden = new Set(["level", "time", "message", "role", "instance"]);
 
 /** One coloured line, followed by an error's stack where there is one. What is not JSON is passed on. */
 export function prettyLine(line: string): string {
@@ -21,14 +21,28 @@ export function prettyLine(line: string): string {
   const level = String(entry["level"]);
   const time = String(entry["time"]).slice(11, 23);
   const fields = Object.entries(entry)
-    .filter(([key, value]) => !hidden.has(key) && value !== undefined)
-    .map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const head = `${dim}${time}${plain} ${colours[level] ?? ""}${level.padEnd(5)}${plain} ${String(entry["message"] ?? "")}`;
+    .filter(([key, value]) => !hidden.has(key) && !isError(key, value))
+    .map(([key, value]) => `${key}=${visible(typeof value === "string" ? value : JSON.stringify(value))}`);
+  const head = `${dim}${time}${plain} ${colours[level] ?? ""}${level.padEnd(5)}${plain} ${visible(String(entry["message"] ?? ""))}`;
   return `${head} ${dim}${fields.join(" ")}${plain}\n${errorText(entry["error"])}`;
 }
 
+/** What came from outside must not move the cursor or rewrite the terminal's title. */
+function visible(text: string): string {
+  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  return text.replace(
+    /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g,
+    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
+
+function isError(key: string, value: unknown): boolean {
+  return key === "error" && typeof value === "object" && value !== null;
+}
+
+/** An error's stack on lines of its own; its code, where a line has only that, is a field like any other. */
 function errorText(error: unknown): string {
-  if (typeof error !== "object" || error === null) return error === undefined ? "" : `      ${String(error)}\n`;
+  if (!isError("error", error)) return "";
   const { stack, message } = error as { readonly stack?: string; readonly message?: string };
-  return `      ${(stack || message || JSON.stringify(error)).replaceAll("\n", "\n      ")}\n`;
+  return `      ${visible(stack || message || JSON.stringify(error)).replaceAll("\n", "\n      ")}\n`;
 }
