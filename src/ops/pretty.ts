@@ -27,13 +27,12 @@ export function prettyLine(line: string): string {
   return `${head} ${dim}${fields.join(" ")}${plain}\n${errorText(entry["error"])}`;
 }
 
+// eslint-disable-next-line no-control-regex -- they are what is looked for
+const controls = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
+
 /** What came from outside must not move the cursor or rewrite the terminal's title. */
 function visible(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
-  return text.replace(
-    /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g,
-    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return text.replace(controls, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 function isError(key: string, value: unknown): boolean {
