@@ -41,7 +41,8 @@ export function openBrowser(): Browser {
   const path = findBrowser();
   if (path === undefined) throw new Error(noBrowser);
   const directory = mkdtempSync(join(tmpdir(), "scale-browser-"));
-  const { value } = own("a browser");
+  const { value, directories } = own("a browser");
+  directories.push(directory);
   const errors: string[] = [];
   const view = new Bun.WebView({
     width: 1280,

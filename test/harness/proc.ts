@@ -11,15 +11,22 @@ export interface Connection {
 }
 
 /**
- * Processes, zombies aside, whose environment has NAME=VALUE and that started after this one: those that did before are none of
- * ours, and reading the environment of one that is being traced can block.
+ * Values of the variable `name` → processes, zombies aside, that have it in their environment and started after this one: those that
+ * did before are none of ours, and reading the environment of one that is being traced can block.
  */
-export function processesWith(name: string, value: string): readonly number[] {
+export function processesBy(name: string): ReadonlyMap<string, readonly number[]> {
   const since = startTicks(process.pid);
-  return list("/proc")
-    .map(Number)
-    .filter((pid) => pid > 0 && startTicks(pid) >= since && !isZombie(pid))
-    .filter((pid) => read(`/proc/${pid}/environ`).split("\0").includes(`${name}=${value}`));
+  const found = new Map<string, number[]>();
+  for (const pid of list("/proc").map(Number)) {
+    if (!(pid > 0) || startTicks(pid) < since || isZombie(pid)) continue;
+    const variable = read(`/proc/${pid}/environ`)
+      .split("\0")
+      .find((one) => one.startsWith(`${name}=`));
+    if (variable === undefined) continue;
+    const value = variable.slice(name.length + 1);
+    found.set(value, [...(found.get(value) ?? []), pid]);
+  }
+  return found;
 }
 
 /** The command line of a process, for messages. */

@@ -11,6 +11,7 @@ import { scaleBinary } from "./binary.ts";
 import { eventually } from "./eventually.ts";
 import { mark, own, type Owned, type Scope, survivors } from "./leaks.ts";
 import { Output } from "./output.ts";
+import { commandOf } from "./proc.ts";
 
 export interface StartOptions {
   /** Nothing of the test's own environment but PATH reaches the process. */
@@ -47,6 +48,7 @@ export async function runScale(
   const binary = await scaleBinary();
   const owned = own(args.join(" "));
   const temporary = temporaryDirectory();
+  owned.directories.push(temporary);
   const child = spawn([binary, ...args], options.cwd ?? temporary, owned, options.env);
   const texts = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
   const [stdout = "", stderr = ""] = await Promise.all(texts);
@@ -85,6 +87,7 @@ export class ScaleProcess implements AsyncDisposable {
   constructor(binary: string, args: readonly string[], { env, cwd, scope, expectErrors = [] }: StartOptions) {
     this.#role = roleOf(args);
     this.#owned = own(args.join(" "), scope);
+    this.#owned.directories.push(this.#directory);
     this.cwd = cwd ?? this.#directory;
     // Killed when the test process dies: bun test fires no exit event.
     const command = ["setpriv", "--pdeathsig=KILL", binary, ...args, ...this.#defaults(args)];
@@ -178,7 +181,7 @@ export class ScaleProcess implements AsyncDisposable {
     if (complaints.length > 0) {
       throw new Error(`${this.#name} wrote unexpected errors:\n  ${complaints.slice(0, 10).join("\n  ")}`);
     }
-    const children = survivors(this.#owned.value);
+    const children = survivors(this.#owned.value).map((pid) => `${pid} ${commandOf(pid)}`);
     if (children.length > 0) throw new Error(`${this.#name} left children behind:\n  ${children.join("\n  ")}`);
   }
 

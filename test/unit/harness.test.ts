@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { eventually } from "../harness/eventually.ts";
 import { mark, own, survivors, testBegins, testEnds } from "../harness/leaks.ts";
 import { Output } from "../harness/output.ts";
-import { connectionsOf, cpuSeconds, processesWith } from "../harness/proc.ts";
+import { commandOf, connectionsOf, cpuSeconds } from "../harness/proc.ts";
 
 const children: Bun.Subprocess[] = [];
 afterEach(() => {
@@ -39,8 +39,8 @@ test("a grandchild in a session of its own is found by the mark it inherited", a
     stdout: "pipe",
   });
   await shell.exited;
-  await eventually(() => survivors(owned.value).some((line) => line.endsWith("sleep 60")));
-  for (const pid of processesWith(mark, owned.value)) process.kill(pid, "SIGKILL");
+  await eventually(() => survivors(owned.value).some((pid) => commandOf(pid) === "sleep 60"));
+  for (const pid of survivors(owned.value)) process.kill(pid, "SIGKILL");
   await eventually(() => survivors(owned.value).length === 0);
 });
 
