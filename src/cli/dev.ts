@@ -15,7 +15,7 @@ import { banner } from "./dev/banner.ts";
 import { demoJourney } from "./dev/demo_journey.ts";
 import { Fleet } from "./dev/fleet.ts";
 import { lbPlan, postgresPlan, runDirOf, type StoreUrls } from "./dev/plan.ts";
-import { embeddedUrl, presenceOf } from "./dev/ready.ts";
+import { embeddedUrl, isRoutedTo, presenceOf } from "./dev/ready.ts";
 import { Supervised, type Surroundings } from "./dev/supervised.ts";
 import { Terminal } from "./dev/terminal.ts";
 import { watchSource } from "./dev/watch.ts";
@@ -58,7 +58,9 @@ async function start(
   const stores = await openStores(config, dataDir, life, surroundings);
   const ports = freePorts(2 * config.apps);
   const lb = new Supervised(lbPlan(config, ports), surroundings);
-  const fleet = new Fleet(config, ports, stores, surroundings);
+  const balancer = () => presenceOf(runDirOf(config), "lb", lb.pid);
+  const routed = (port: number) => isRoutedTo(balancer()?.admin, `127.0.0.1:${port}`);
+  const fleet = new Fleet(config, ports, stores, surroundings, routed);
   // Closed in reverse: the balancer first, so that nothing new comes in, then who it sent it to, then the stores.
   life.onClose("fleet", () => fleet.stop());
   life.onClose("balancer", () => lb.stop(killMilliseconds));
@@ -68,8 +70,7 @@ async function start(
   if (life.draining.aborted) return;
   life.ready();
 
-  const balancer = presenceOf(runDirOf(config), "lb", lb.pid);
-  const { listen, admin } = balancer ?? {};
+  const { listen, admin } = balancer() ?? {};
   life.onClose("run directory", announce(runDirOf(config), { pid: process.pid, role: "dev", listen, admin }));
   const url = `http://${listen}`;
   terminal.print(banner(config, { url, admin, milliseconds: performance.now() - startedAt }));

@@ -1,6 +1,6 @@
 // What a reader must be able to find: what a file is for, every option, every metric; and nothing of the machine it was written on.
 
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { dirname } from "node:path";
 
 import { root, type Rule } from "./source.ts";
@@ -36,12 +36,10 @@ export function documented(kind: string, names: readonly string[]): Rule {
 
 /** A path of the machine this was written on, or a number in somebody's tracker, says nothing to any other reader. */
 export const nothingLocal: Rule = (sources) => {
-  const places = [root, dirname(root), homedir()].filter((place) => place.length > 1).map((place) => `${place}/`);
+  const local = localPath();
   return sources.flatMap(({ path, text }) => {
-    // Inside the compiled binary files are below /$bunfs/root/.
-    const clean = text.replaceAll("/$bunfs/root/", "");
-    const place = places.find((one) => clean.includes(one));
-    const number = /\bissues? #?\d+\b/i.exec(clean)?.[0];
+    const place = local.exec(text)?.[0];
+    const number = /\bissues? #?\d+\b/i.exec(text)?.[0];
     return [
       ...(place === undefined
         ? []
@@ -50,3 +48,9 @@ export const nothingLocal: Rule = (sources) => {
     ];
   });
 };
+
+/** Where this checkout lies, what lies beside it, and this user's home; where anybody's files may be (/tmp) is no such place. */
+function localPath(): RegExp {
+  const places = [root, dirname(root), homedir()].filter((place) => !["/", tmpdir()].includes(place));
+  return new RegExp(`(?<![\\w$*.)}-])(${places.map((place) => RegExp.escape(place)).join("|")})/`);
+}

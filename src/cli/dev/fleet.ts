@@ -13,31 +13,42 @@ import { type Plan, Supervised, type Surroundings } from "./supervised.ts";
 /** A place in the fleet and the child that fills it now. */
 interface Slot {
   readonly plans: readonly [Plan, Plan];
+  /** Where each plan's child listens; a worker listens nowhere. */
+  readonly ports: readonly [number, number] | undefined;
   turn: 0 | 1;
   child: Supervised;
 }
 
 const killMilliseconds = 8_000;
 const startMilliseconds = 20_000;
+const routedPollMilliseconds = 20;
+
+/** Whether the balancer routes to an application that listens on this port. Never rejects. */
+export type Routed = (port: number) => Promise<boolean>;
 
 export class Fleet {
   readonly #surroundings: Surroundings;
   readonly #slots: Slot[];
+  readonly #routed: Routed;
   /** Reloads one after another; the last asked for is the last done. */
   #reloading: Promise<void> = Promise.resolve();
   #asked = 0;
   #stopping = false;
 
   /** `ports` holds two for each application. */
-  constructor(config: Config, ports: readonly number[], stores: StoreUrls, surroundings: Surroundings) {
+  constructor(config: Config, ports: readonly number[], stores: StoreUrls, surroundings: Surroundings, routed: Routed) {
     this.#surroundings = surroundings;
+    this.#routed = routed;
+    const place = (plans: Slot["plans"], its?: readonly [number, number]): Slot => {
+      return { plans, ports: its, turn: 0, child: new Supervised(plans[0], surroundings) };
+    };
+    const apps = Array.from({ length: ports.length / 2 }, (_, index) => {
+      const pair = [ports[2 * index]!, ports[2 * index + 1]!] as const;
+      const plan = (port: number) => appPlan(config, `app-${index + 1}`, port, stores);
+      return place([plan(pair[0]), plan(pair[1])], pair);
+    });
     const worker = workerPlan(config, stores);
-    const apps = Array.from({ length: ports.length / 2 }, (_, index): readonly [Plan, Plan] => [
-      appPlan(config, `app-${index + 1}`, ports[2 * index]!, stores),
-      appPlan(config, `app-${index + 1}`, ports[2 * index + 1]!, stores),
-    ]);
-    const pairs: readonly (readonly [Plan, Plan])[] = [...apps, [worker, worker]];
-    this.#slots = pairs.map((plans) => ({ plans, turn: 0, child: new Supervised(plans[0], surroundings) }));
+    this.#slots = [...apps, place([worker, worker])];
   }
 
   /** Starts all; rejects with the first that could not. */
@@ -62,7 +73,7 @@ export class Fleet {
       const fresh = new Supervised(slot.plans[turn], this.#surroundings);
       try {
         await withDeadline(
-          fresh.start(),
+          this.#takesOver(fresh, slot.ports?.[turn]),
           startMilliseconds,
           () => new Error(`not ready after ${formatDuration(startMilliseconds)}`),
         );
@@ -78,6 +89,14 @@ export class Fleet {
       await old.stop(killMilliseconds);
     }
     this.#surroundings.say(`${file} changed: reloaded in ${Date.now() - startedAt} ms`);
+  }
+
+  /** Ready itself, and known to the balancer as ready: before that the old child is the only one that is routed to. */
+  async #takesOver(fresh: Supervised, port: number | undefined): Promise<void> {
+    await fresh.start();
+    while (port !== undefined && fresh.state === "ready" && !(await this.#routed(port))) {
+      await Bun.sleep(routedPollMilliseconds);
+    }
   }
 
   async stop(): Promise<void> {

@@ -20,6 +20,17 @@ export function roleIsReady(runDir: string, role: Role): (pid: number) => Promis
   };
 }
 
+/** Whether the balancer's own metrics say that it routes to a target. */
+export async function isRoutedTo(admin: string | undefined, target: string): Promise<boolean> {
+  if (admin === undefined) return false;
+  try {
+    const response = await fetch(`http://${admin}/metrics`, { signal: AbortSignal.timeout(probeMilliseconds) });
+    return (await response.text()).includes(`lb_target_healthy{target="${target}"} 1`);
+  } catch {
+    return false;
+  }
+}
+
 /** What a role has written into the run directory, or undefined before it has. */
 export function presenceOf(runDir: string, role: Role, pid: number | undefined): Presence | undefined {
   const text = read(join(runDir, `${role}-${pid}.json`));
