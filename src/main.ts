@@ -12,7 +12,8 @@ import { commit, version } from "./config/version.ts";
 import { configureAccessLog, flushAccessLog } from "./ops/access_log.ts";
 import { closeLog, configureLog, log } from "./ops/log.ts";
 import type { Application } from "./runtime/entry.ts";
-import { messageOf, ScaleError } from "./std/errors.ts";
+import { explain, messageOf, ScaleError } from "./std/errors.ts";
+import { redactUrls } from "./std/redact.ts";
 
 /** Runs until it is told to stop and resolves with the exit code. */
 type Program = (config: Config) => Promise<number>;
@@ -70,10 +71,11 @@ function ownCommand(): readonly string[] {
 /** The last word on a failure: what, where, and how to fix it, on stderr; a stack only where the fault is ours. */
 function report(error: unknown): number {
   if (error instanceof ScaleError) {
-    process.stderr.write(`scale: ${error.message}\n${error.hint ? `Fix: ${error.hint}\n` : ""}`);
+    process.stderr.write(`scale: ${redactUrls(explain(error))}\n`);
     return error.exit;
   }
-  process.stderr.write(`scale: ${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`);
+  const text = error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+  process.stderr.write(`scale: ${redactUrls(text)}\n`);
   return 1;
 }
 

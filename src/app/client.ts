@@ -1,9 +1,13 @@
 /** Who is asking, over which scheme and under which name, given how far the peer is trusted. Pure but for what it is handed. */
+import { parseAddress } from "../std/cidr.ts";
+
 export interface Client {
   readonly ip: string;
   /** The client's connection is TLS, as far as the trusted proxies say. */
   readonly secure: boolean;
   readonly host: string;
+  /** It brought X-Forwarded-For, and its peer is nobody whose word counts. */
+  readonly ignored: boolean;
 }
 
 /** Whether an address belongs to a proxy whose X-Forwarded-* count. */
@@ -26,6 +30,7 @@ export function clientOf({ peer, headers }: Arrival, trusted: Trust, publicUrl: 
     ip: believed ? forwardedFor(headers.get("x-forwarded-for"), ip, trusted) : ip,
     secure: publicUrl ? publicUrl.protocol === "https:" : forwardedProto === "https",
     host: publicUrl?.host ?? forwardedHost ?? headers.get("host") ?? "localhost",
+    ignored: !believed && headers.has("x-forwarded-for"),
   };
 }
 
@@ -33,7 +38,8 @@ function forwardedFor(field: string | null, peer: string, trusted: Trust): strin
   let client = peer;
   for (const part of (field ?? "").split(",").toReversed()) {
     const address = unmapped(part.trim());
-    if (address === "") continue;
+    // "unknown", "_hidden" or an attack: whoever stands behind it, the last address a proxy has vouched for is this one.
+    if (parseAddress(address) === undefined) break;
     client = address;
     if (!trusted(address)) break;
   }

@@ -7,6 +7,7 @@ import { ScaleError } from "../std/errors.ts";
 import { isSafeRequestId, makeRequestId } from "../std/request_id.ts";
 import type { Client } from "./client.ts";
 import type { Deadline } from "./deadlines.ts";
+import { isForeign } from "./origin.ts";
 
 /** The request's owner. Fields that most requests never ask for (url, signal, log) are made when they do. */
 export class Exchange implements RequestContext, Deadline {
@@ -15,6 +16,8 @@ export class Exchange implements RequestContext, Deadline {
   readonly id: string;
   readonly route: string;
   readonly session: SessionState;
+  /** Made by another site's page, with our session's cookie. */
+  readonly isForged: boolean;
   readonly #client: Client;
   readonly #request: Request;
   #url: URL | undefined;
@@ -29,7 +32,10 @@ export class Exchange implements RequestContext, Deadline {
     this.route = route;
     this.#client = client;
     this.#request = request;
-    this.session = new SessionState(readSessionId(request.headers.get("cookie"), client.secure), rules);
+    const sessionId = readSessionId(request.headers.get("cookie"), client.secure);
+    const foreign = isForeign(request, () => this.url.origin);
+    this.isForged = foreign && sessionId !== undefined;
+    this.session = new SessionState(sessionId, rules, foreign);
   }
 
   get ip(): string {
@@ -61,11 +67,11 @@ export class Exchange implements RequestContext, Deadline {
   }
 
   get log(): Log {
-    return (this.#log ??= log.child({ request: this.id, route: this.route }));
+    return (this.#log ??= log.child({ id: this.id, route: this.route }));
   }
 
   /** Settles as `work` does, unless the time is up first: then it rejects, and what `work` still does is nobody's. */
-  within<T>(work: Promise<T>): Promise<T> {
+  within<T>(work: PromiseLike<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#onExpire = reject;
       work.then(resolve, reject);

@@ -7,15 +7,17 @@ import type { App } from "scale";
 import type { Config } from "../config/options.ts";
 import { logAccess } from "../ops/access_log.ts";
 import { countRequest } from "../ops/http_metrics.ts";
+import { log } from "../ops/log.ts";
 import { collect, counter } from "../ops/metrics.ts";
 import { runIn } from "../runtime/context.ts";
 import { sessionCookie } from "../runtime/session_cookie.ts";
 import { networkTest } from "../std/cidr.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
+import { bodyFault, checkLength, guardBody } from "./body.ts";
 import { clientOf, type Trust } from "./client.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange } from "./exchange.ts";
-import { checkOrigin } from "./origin.ts";
+import { foreignOrigin } from "./origin.ts";
 import { errorCode, errorResponse, isFault, toResponse } from "./respond.ts";
 import type { Handler } from "./routes.ts";
 
@@ -38,17 +40,19 @@ export class Serving {
   readonly #rules: Rules;
   readonly #instance: string;
   readonly #onError: App["error"];
+  readonly #upgrades: boolean;
   readonly #deadlines: Deadlines;
   readonly #trusted: Trust;
   readonly #shed = counter("app_requests_shed_total");
   readonly #timedOut = counter("app_requests_timed_out_total");
   #draining = false;
+  #warned = false;
 
-  /** `onError` is the application's own error handler, if it has one. */
-  constructor(rules: Rules, instance: string, onError: App["error"]) {
+  constructor(rules: Rules, instance: string, definition: App) {
     this.#rules = rules;
     this.#instance = instance;
-    this.#onError = onError;
+    this.#onError = definition.error;
+    this.#upgrades = "websocket" in definition;
     this.#deadlines = new Deadlines(rules.requestTimeout);
     this.#trusted = networkTest(rules.trustedProxies);
     collect("app_requests_in_flight", (report) => report({}, this.#deadlines.size));
@@ -60,8 +64,18 @@ export class Serving {
     return (request, server) => {
       const peer = server.requestIP(request)?.address;
       const client = clientOf({ peer, headers: request.headers }, this.#trusted, publicUrl);
+      if (!this.#warned && client.ignored) this.#warnIgnored(client.ip);
       return this.#answer(new Exchange(request, route, client, { idle, lifetime }), request, server, handler);
     };
+  }
+
+  /** A balancer that is not trusted makes every client look like one: the limits of all of them would be shared. Said once. */
+  #warnIgnored(peer: string): void {
+    this.#warned = true;
+    log.warn(
+      { peer },
+      `X-Forwarded-For from ${peer} is not believed. If that is your balancer: --trusted-proxies=${peer}`,
+    );
   }
 
   /** From now on every response asks its client to connect elsewhere. */
@@ -80,9 +94,9 @@ export class Serving {
     try {
       response = await this.#respond(exchange, request, server, handler);
     } catch (error) {
-      failure = error;
-      if (error instanceof ScaleError && error.code === "request_timeout") this.#timedOut.inc();
-      response = await this.#failed(error, exchange);
+      failure = bodyFault(error);
+      if (failure instanceof ScaleError && failure.code === "request_timeout") this.#timedOut.inc();
+      response = await this.#failed(failure, exchange);
     }
     this.#deadlines.delete(exchange);
     return this.#finish(exchange, request, response, failure);
@@ -96,11 +110,16 @@ export class Serving {
   ): Promise<Response | undefined> {
     this.#admit();
     checkLength(request, this.#rules.bodyBytesMax);
-    checkOrigin(request, exchange);
+    if (exchange.isForged) throw foreignOrigin(request, exchange.url.origin);
+    guardBody(request);
     const value = runIn(exchange, () => handler(request, server));
-    const settled = value instanceof Promise ? await exchange.within<unknown>(value) : value;
-    // Undefined means that the handler has upgraded the connection: there is nothing to send.
-    return settled === undefined ? undefined : toResponse(settled);
+    const settled = isThenable(value) ? await exchange.within(value) : value;
+    if (settled !== undefined) return toResponse(settled);
+    // The handler has upgraded the connection: there is nothing to send.
+    if (this.#upgrades) return undefined;
+    throw new ScaleError("internal", `the handler of ${exchange.route} returned nothing`, {
+      hint: "return a value, a Response, or null; an async function without return returns nothing",
+    });
   }
 
   /** One over the limit is refused at once: waiting would only make everybody late. */
@@ -145,7 +164,6 @@ export class Serving {
         route: exchange.route,
         status,
         milliseconds,
-        bytes: Number(sent?.headers.get("content-length") ?? 0),
         error: failure === undefined ? undefined : errorCode(failure),
       },
       Date.now(),
@@ -173,12 +191,8 @@ export class Serving {
   }
 }
 
-/** Bun enforces the limit on what arrives; a length announced too large is refused before a byte is read. */
-function checkLength(request: Request, bytesMax: number): void {
-  const length = request.headers.get("content-length");
-  if (length !== null && Number(length) > bytesMax) {
-    throw new ScaleError("body_too_large", `The body has ${length} bytes; at most ${bytesMax} are accepted.`);
-  }
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }
 
 /** Without scheme, host and query: what the access log may show. */

@@ -68,13 +68,8 @@ async function build(index: string): Promise<readonly Asset[]> {
     const { outputs } = await Bun.build({ entrypoints: [index], publicPath: "/", minify: true, naming });
     return await Promise.all(outputs.map(built));
   } catch (error) {
-    throw new ScaleError("entry_invalid", `${index} cannot be bundled: ${reasonsOf(error)}`, { cause: error });
+    throw new ScaleError("entry_invalid", `${index} cannot be bundled: ${messageOf(error)}`, { cause: error });
   }
-}
-
-/** The bundler rejects with one error that holds one for each thing that is wrong. */
-function reasonsOf(error: unknown): string {
-  return error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : messageOf(error);
 }
 
 async function built(output: Bun.BuildArtifact): Promise<Asset> {

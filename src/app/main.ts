@@ -26,9 +26,13 @@ import { type Handler, routeTable } from "./routes.ts";
 import { staticFiles } from "./static_files.ts";
 
 /** Serves until it is told to stop; resolves with the exit code. */
-export async function run(config: Config, load: () => Promise<Application>): Promise<number> {
+export function run(config: Config, load: () => Promise<Application>): Promise<number> {
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
+  return life.run(() => start(config, load, life));
+}
+
+async function start(config: Config, load: () => Promise<Application>, life: Lifecycle): Promise<void> {
   const instance = config.instance ?? `app-${process.pid}`;
 
   const application = await load();
@@ -38,12 +42,13 @@ export async function run(config: Config, load: () => Promise<Application>): Pro
   let started = false;
   life.onClose("application", () => (started ? application.definition.onStop?.() : undefined));
   const preparation = new Preparation(life);
-  const requests = new Serving(config, instance, application.definition.error);
+  // Before the server, and so closed after it: a drain that takes its time is watched to its end.
+  const admin = startAdmin(config, () => preparation.readiness);
+  life.onClose("admin", () => admin.close());
+  const requests = new Serving(config, instance, application.definition);
   const server = listen(config, await routes(application, requests, preparation, config), application.definition);
   life.onClose("server", () => close(server, requests, config));
 
-  const admin = startAdmin(config, () => preparation.readiness);
-  life.onClose("admin", () => admin.close());
   publishHttpMetrics();
   publishProcessMetrics({ version, role: "app", ready: () => preparation.readiness.ready });
   const address = formatHostPort({ host: config.listen.host, port: server.port ?? config.listen.port });
@@ -68,7 +73,6 @@ export async function run(config: Config, load: () => Promise<Application>): Pro
     started = true;
   }
   life.ready();
-  return life.stopped;
 }
 
 type Table = { [path: string]: Handler | { readonly GET: Handler } };
@@ -132,6 +136,9 @@ function listen(config: Config, { table, rest }: Routes, definition: App): Bun.S
       },
     } as Bun.Serve.Options<unknown>);
   } catch (error) {
+    // Anything but the address is something in the routes that Bun does not take, and its message says what.
+    if ((error as { code?: string }).code !== "EADDRINUSE" && (error as { code?: string }).code !== "EACCES")
+      throw error;
     throw new ScaleError("address_taken", `port ${port} on ${host} cannot be listened on: ${messageOf(error)}`, {
       hint: "--listen=127.0.0.1:0 takes a free port",
       cause: error,

@@ -1,25 +1,25 @@
 /**
- * Cross-site request forgery, first line: an unsafe request that carries our session cookie must come from our own pages.
- * Programs send neither Origin nor Sec-Fetch-Site and are not concerned; without the cookie there is nothing to forge.
+ * Cross-site request forgery. An unsafe request from another site's page may neither use the session cookie (checkOrigin refuses it)
+ * nor begin a session (the session itself does). Programs send neither Origin nor Sec-Fetch-Site and are not concerned.
  */
-import type { RequestContext } from "../runtime/context.ts";
 import { HttpError } from "../runtime/http_error.ts";
-import { readSessionId } from "../runtime/session_cookie.ts";
 
 const safe = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
 
-/** Throws HttpError 403 where a browser says that the request comes from another site. */
-export function checkOrigin(request: Request, context: RequestContext): void {
-  if (safe.has(request.method)) return;
-  const origin = request.headers.get("origin");
+/** Whether a browser says that this unsafe request was made by a page of another origin. `own` is ours, such as https://example.com. */
+export function isForeign(request: Request, own: () => string): boolean {
+  if (safe.has(request.method)) return false;
   const site = request.headers.get("sec-fetch-site");
-  if (origin === null && site === null) return;
-  if (readSessionId(request.headers.get("cookie"), context.secure) === undefined) return;
-  const own = site === "same-origin" || site === "none" || (site === null && origin === context.url.origin);
-  if (own) return;
-  throw new HttpError(
+  if (site !== null) return site !== "same-origin" && site !== "none";
+  const origin = request.headers.get("origin");
+  return origin !== null && origin !== own();
+}
+
+/** The answer to a foreign request that carries the session's cookie. */
+export function foreignOrigin(request: Request, own: string): HttpError {
+  return new HttpError(
     403,
-    `This request comes from ${origin ?? "another site"}, and this service is ${context.url.origin}.`,
+    `This request comes from ${request.headers.get("origin") ?? "another site"}, and this service is ${own}.`,
     {
       code: "foreign_origin",
     },

@@ -40,14 +40,12 @@ export function isFault(error: unknown): boolean {
 /** The code that access log and metrics show. */
 export function errorCode(error: unknown): string {
   if (error instanceof ScaleError) return error.code;
-  return error instanceof HttpError ? (error.details.code ?? codeOf(error.status)) : "internal";
+  return error instanceof HttpError ? String(error.details.code ?? codeOf(error.status)) : "internal";
 }
 
-function body(status: number, error: object, headers?: HeadersInit): Response {
-  const response = Response.json(
-    { error },
-    { status, headers: { "content-type": jsonType, "cache-control": "no-store" } },
-  );
+function body(status: number, error: Parameters<typeof textOf>[0], headers?: HeadersInit): Response {
+  const init = { status, headers: { "content-type": jsonType, "cache-control": "no-store" } };
+  const response = new Response(textOf(error), init);
   if (headers) for (const [name, value] of new Headers(headers)) response.headers.set(name, value);
   return response;
 }
@@ -73,4 +71,14 @@ const codes: { readonly [status: number]: string } = {
 
 function codeOf(status: number): string {
   return codes[status] ?? (status < 500 ? "request_failed" : "internal");
+}
+
+/** Details that JSON cannot carry (a circle) must not turn an answer into a fault: they are left out, and a bigint becomes text. */
+function textOf(error: { readonly code: unknown; readonly message: string; readonly [key: string]: unknown }): string {
+  const carried = (_key: string, value: unknown) => (typeof value === "bigint" ? String(value) : value);
+  try {
+    return JSON.stringify({ error }, carried);
+  } catch {
+    return JSON.stringify({ error: { code: String(error.code), message: error.message } });
+  }
 }

@@ -5,10 +5,21 @@
 import type { App, Method } from "scale";
 
 import { HttpError } from "../runtime/http_error.ts";
+import { ScaleError } from "../std/errors.ts";
 import { assetRoutes, isHtmlImport } from "./html_import.ts";
 
 /** A handler as it is called: the request (with params where routed) and Bun's server, for upgrades. */
 export type Handler = (request: Request, server: Bun.Server<unknown>) => unknown;
+
+const known: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+] satisfies Method[]);
 
 type Methods = { readonly [M in Method]?: Handler };
 
@@ -22,21 +33,31 @@ export async function routeTable(
     const paths = isHtmlImport(route) ? await assetRoutes(path, route) : { [path]: route };
     for (const [each, served] of Object.entries(paths)) {
       // Assets have a new name with every build; a series each would never end.
-      table[each] = serve(each === path ? path : "asset", dispatch(methodsOf(served)));
+      table[each] = serve(each === path ? path : "asset", dispatch(methodsOf(each, served)));
     }
   }
   return table;
 }
 
-/** A bare handler or Response answers every method, as in Bun.serve. */
-function methodsOf(route: unknown): Methods | Handler {
+/** A bare handler or Response answers every method, as in Bun.serve. Throws entry_invalid for what cannot serve the path. */
+function methodsOf(path: string, route: unknown): Methods | Handler {
+  if (!path.startsWith("/")) throw invalid(path, "expected a path that begins with /");
   if (typeof route === "function") return route as Handler;
   if (route instanceof Response) return { GET: constant(route) };
+  if (typeof route !== "object" || route === null)
+    throw invalid(path, `expected a handler or a Response, got ${typeof route}`);
   const methods: { [method: string]: Handler } = {};
-  for (const [method, handler] of Object.entries(route as object) as [string, unknown][]) {
-    methods[method] = handler instanceof Response ? constant(handler) : (handler as Handler);
+  for (const [method, handler] of Object.entries(route) as [string, unknown][]) {
+    if (!known.has(method)) throw invalid(path, `${method} is not a method, expected ${[...known].join(", ")}`);
+    if (handler instanceof Response) methods[method] = constant(handler);
+    else if (typeof handler === "function") methods[method] = handler as Handler;
+    else throw invalid(path, `expected a handler or a Response for ${method}, got ${typeof handler}`);
   }
   return methods;
+}
+
+function invalid(path: string, reason: string): ScaleError {
+  return new ScaleError("entry_invalid", `the route "${path}" cannot be served: ${reason}`);
 }
 
 /** A body can be sent once, so each request gets a copy. */

@@ -26,7 +26,7 @@ export function staticFiles(directory: string): StaticFiles {
 /** The file a path means, never outside of the root: no dot-files, no "..", no link that leads out. */
 async function locate(root: string, path: string): Promise<{ path: string; stats: Stats } | null> {
   const name = decode(path.endsWith("/") ? `${path}index.html` : path);
-  if (name === null || name.includes("\0") || name.split("/").some((part) => part.startsWith("."))) return null;
+  if (name === null || name.includes("\0") || name.split("/").some(isHidden)) return null;
   try {
     const real = realpathSync(join(root, name));
     const stats = await stat(real);
@@ -34,6 +34,11 @@ async function locate(root: string, path: string): Promise<{ path: string; stats
   } catch {
     return null;
   }
+}
+
+/** Dot-files are not for the world, but .well-known is (RFC 8615). */
+function isHidden(part: string): boolean {
+  return part.startsWith(".") && part !== ".well-known";
 }
 
 function decode(path: string): string | null {
@@ -46,7 +51,7 @@ function decode(path: string): string | null {
 
 function answer(request: Request, path: string, stats: Stats): Response {
   const etag = `"${stats.size.toString(36)}-${Math.floor(stats.mtimeMs).toString(36)}"`;
-  const hashed = /[.-](?=[A-Za-z0-9]*\d)[A-Za-z0-9]{8,64}\.\w+$/.test(path);
+  const hashed = /[.-](?=[A-Za-z0-9]*\d)(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{8,64}\.\w+$/.test(path);
   const headers = {
     etag,
     "last-modified": stats.mtime.toUTCString(),

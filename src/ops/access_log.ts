@@ -16,7 +16,8 @@ export interface AccessEntry {
   readonly route: string;
   readonly status: number;
   readonly milliseconds: number;
-  readonly bytes: number;
+  /** Of the response's body; left out where it is not known yet. */
+  readonly bytes?: number | undefined;
   /** Target that answered (balancer only). */
   readonly upstream?: string | undefined;
   /** Milliseconds until the target's first byte (balancer only). */
@@ -55,8 +56,8 @@ export function configureAccessLog(config: {
 /** Appends one line. `now` is milliseconds since the epoch, read once by the caller. */
 export function logAccess(entry: AccessEntry, now: number): void {
   if (!enabled) return;
-  const { path, route, id, ip, upstream = "" } = entry;
-  begin(path.length + route.length + id.length + ip.length + upstream.length, now);
+  const { path, route, id, ip, upstream = "", error = "" } = entry;
+  begin(path.length + route.length + id.length + ip.length + upstream.length + error.length, now);
   put(',"message":"request","id":"');
   put(entry.id);
   put('","ip":"');
@@ -71,13 +72,15 @@ export function logAccess(entry: AccessEntry, now: number): void {
   at = putNumber(buffer, at, entry.status);
   put(',"ms":');
   putMilliseconds(entry.milliseconds);
-  put(',"bytes":');
-  at = putNumber(buffer, at, entry.bytes);
   putOptional(entry);
   end();
 }
 
 function putOptional(entry: AccessEntry): void {
+  if (entry.bytes !== undefined) {
+    put(',"bytes":');
+    at = putNumber(buffer, at, entry.bytes);
+  }
   if (entry.upstream !== undefined) {
     put(',"upstream":"');
     put(entry.upstream);
@@ -92,9 +95,8 @@ function putOptional(entry: AccessEntry): void {
     at = putNumber(buffer, at, entry.retries);
   }
   if (entry.error !== undefined) {
-    put(',"error":"');
-    put(entry.error);
-    put('"');
+    put(',"error":');
+    putQuoted(entry.error);
   }
 }
 

@@ -47,6 +47,19 @@ export class Lifecycle {
     return this.#stopped.promise;
   }
 
+  /**
+   * Runs `start` and resolves with the exit code. A process that is told to stop while it starts does not wait for that: what
+   * still goes on, a slow entry or a database that does not answer, ends with the process.
+   */
+  async run(start: () => Promise<void>): Promise<number> {
+    const started = start().catch((error: unknown) => {
+      // On the way out, what start-up was waiting for was closed under it.
+      if (this.#phase === "starting" || this.#phase === "ready") throw error;
+    });
+    await Promise.race([started, this.stopped]);
+    return this.stopped;
+  }
+
   /** Registers what must be closed; the last registered is closed first, each after the one before has settled. */
   onClose(name: string, close: () => void | Promise<void>): void {
     this.#closers.push({ name, close });

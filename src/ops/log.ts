@@ -5,7 +5,7 @@
 import pino, { type Logger } from "pino";
 
 import type { Config } from "../config/options.ts";
-import { redact } from "../std/redact.ts";
+import { redact, redactUrls } from "../std/redact.ts";
 import { prettyLine } from "./pretty.ts";
 
 export type Fields = { readonly [key: string]: unknown };
@@ -58,7 +58,7 @@ function pinoAt(level: string, base: Fields): Logger {
 
 function bind(logger: () => Logger, bound: Fields | undefined): Log {
   const line = (level: "debug" | "info" | "warn" | "error") => (fields: Fields, message?: string) =>
-    logger()[level](bound ? { ...bound, ...fields } : fields, message);
+    logger()[level](bound ? { ...bound, ...fields } : fields, message === undefined ? undefined : redactUrls(message));
   return {
     debug: line("debug"),
     info: line("info"),

@@ -42,6 +42,11 @@ function isError(key: string, value: unknown): boolean {
 /** An error's stack on lines of its own; its code, where a line has only that, is a field like any other. */
 function errorText(error: unknown): string {
   if (!isError("error", error)) return "";
-  const { stack, message } = error as { readonly stack?: string; readonly message?: string };
-  return `      ${visible(stack || message || JSON.stringify(error)).replaceAll("\n", "\n      ")}\n`;
+  const { stack, message, hint } = error as {
+    readonly stack?: string;
+    readonly message?: string;
+    readonly hint?: string;
+  };
+  const text = (stack || message || JSON.stringify(error)) + (hint === undefined ? "" : `\nFix: ${hint}`);
+  return `      ${visible(text).replaceAll("\n", "\n      ")}\n`;
 }

@@ -6,7 +6,7 @@ import { log } from "../ops/log.ts";
 import { counter } from "../ops/metrics.ts";
 import { messageOf } from "../std/errors.ts";
 import { SingleFlight } from "../std/single_flight.ts";
-import { parseDuration } from "../std/units.ts";
+import { durationOf } from "../std/units.ts";
 import type { Kv } from "../store/kv/kv.ts";
 import { JsonText } from "./json_text.ts";
 import { assertJson } from "./json_value.ts";
@@ -32,28 +32,34 @@ const ttlMillisecondsMax = 30 * 86_400_000;
 /** Longer than any entry lives: a tag's version must not expire before what was stored under it. */
 const tagTtlMilliseconds = 2 * ttlMillisecondsMax;
 
-const flights = new SingleFlight<unknown>();
+/** They carry the stored text: each who waits decodes a value of its own, as on a hit. */
+const flights = new SingleFlight<string>();
 const outcomes = counter("cache_operations_total");
 
 export const cache = {
   async get<T>(key: string, options: Options, load: () => Promise<T> | T): Promise<T> {
     const kv = kvStore("cache.get()");
     const names = namesOf(key, options);
+    const ttl = ttlOf(key, options);
     const found = await look(kv, names);
     if (found.value !== undefined) return found.value.it as T;
     const { result, joined } = flights.run(key, (current) =>
-      loadAndStore(kv, key, names, found.versions, options, load, current),
+      loadAndStore(kv, key, names, found.versions, ttl, load, current),
     );
     outcomes.inc({ outcome: joined ? "coalesced" : found.versions === undefined ? "error" : "miss" });
-    return (await result) as T;
+    // The decoded stored form, on a miss as on a hit: a difference between the two is found in production only.
+    return valueOf(JSON.parse(await result) as Entry) as T;
   },
 
   async set(key: string, value: unknown, options: Options): Promise<void> {
     const kv = kvStore("cache.set()");
     const names = namesOf(key, options);
-    const text = (versions: readonly string[]) => encode(key, value, versions);
+    const ttl = ttlOf(key, options);
+    encode(key, value, []);
+    // A load that is under way may have read what this replaces.
+    flights.forget(key);
     const { versions } = await look(kv, names);
-    if (versions !== undefined) await store(kv, names, text(versions), ttlOf(key, options));
+    if (versions !== undefined) await store(kv, names, encode(key, value, versions), ttl);
   },
 
   /** Unlike a read, a failed invalidation is an error: swallowing it would leave a wrong value in place until its ttl ends. */
@@ -80,10 +86,8 @@ function namesOf(key: string, { tags = [] }: Options): readonly string[] {
 const entryKey = (key: string): string => `cache:${key}`;
 const tagKey = (tag: string): string => `tag:${tag}`;
 
-function ttlOf(key: string, options: Options): number {
-  const ttl = parseDuration(options.ttl);
-  if (ttl >= 1 && ttl <= ttlMillisecondsMax) return ttl;
-  throw new RangeError(`the ttl of cache key "${key}" is ${options.ttl}, expected 1ms–30d`);
+function ttlOf(key: string, { ttl }: Options): number {
+  return durationOf(`the ttl of cache key "${key}"`, ttl, 1, ttlMillisecondsMax);
 }
 
 interface Look {
@@ -114,7 +118,11 @@ function decode(text: string, versions: readonly string[]): { it: unknown } | un
   const entry = parseEntry(text);
   if (entry?.v !== layoutVersion || entry.t.length !== versions.length) return undefined;
   if (entry.t.some((version, index) => version !== versions[index])) return undefined;
-  return { it: entry.j === undefined ? entry.d : new JsonText(entry.j) };
+  return { it: valueOf(entry) };
+}
+
+function valueOf(entry: Entry): unknown {
+  return entry.j === undefined ? entry.d : new JsonText(entry.j);
 }
 
 /** Something else under our key is a miss, and is overwritten. */
@@ -131,17 +139,14 @@ async function loadAndStore(
   key: string,
   names: readonly string[],
   versions: readonly string[] | undefined,
-  options: Options,
+  ttl: number,
   load: () => unknown,
   current: () => boolean,
-): Promise<unknown> {
-  const ttl = ttlOf(key, options);
-  const value = await load();
-  const text = encode(key, value, versions ?? []);
+): Promise<string> {
+  const text = encode(key, await load(), versions ?? []);
   // Loaded before an invalidation, so it may be what was invalidated. Other processes' invalidations are not seen here.
   if (versions !== undefined && current()) await store(kv, names, text, ttl);
-  // The decoded stored form, on a miss as on a hit: a difference between the two is found in production only.
-  return decode(text, versions ?? [])!.it;
+  return text;
 }
 
 function encode(key: string, value: unknown, versions: readonly string[]): string {

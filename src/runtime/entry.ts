@@ -47,9 +47,13 @@ async function importEntry(path: string, entry: string): Promise<unknown> {
   }
 }
 
-/** `export default` a definition, something with fetch (Hono, Elysia), or a bare handler. */
+/**
+ * `export default` a definition, a router with fetch, or a bare handler. Of a router (an instance of Hono's or Elysia's class) only
+ * fetch is ours to call: its `routes` is a list, its `onStart` registers something.
+ */
 export function definitionOf(exported: unknown, entry: string): App {
   if (typeof exported === "function" && !("fetch" in exported)) return { fetch: exported as NonNullable<App["fetch"]> };
+  if (isRouter(exported)) return { fetch: (...args) => exported.fetch(...args) };
   const candidate = exported as
     { readonly fetch?: unknown; readonly routes?: unknown; readonly jobs?: unknown } | null | undefined;
   if (
@@ -65,6 +69,14 @@ export function definitionOf(exported: unknown, entry: string): App {
       hint: 'export default app({ routes: { "/": () => new Response("hello") } })',
     },
   );
+}
+
+function isRouter(exported: unknown): exported is { fetch: NonNullable<App["fetch"]> } {
+  if ((typeof exported !== "object" && typeof exported !== "function") || exported === null) return false;
+  const { fetch, routes } = exported as { readonly fetch?: unknown; readonly routes?: unknown };
+  const prototype: unknown = Object.getPrototypeOf(exported);
+  const isPlain = prototype === Object.prototype || prototype === null;
+  return typeof fetch === "function" && (!isPlain || Array.isArray(routes));
 }
 
 function isRecord(value: unknown): boolean {

@@ -1,7 +1,8 @@
 /** The module's `metrics`: an application's own counters and histograms, on /metrics beside scale's. */
 import { Counter, Histogram } from "prom-client";
 
-import { registry } from "../ops/metrics.ts";
+import { log } from "../ops/log.ts";
+import { metricTable, registry } from "../ops/metrics.ts";
 
 /** Series of one metric. Beyond it the rest is refused: labels made of user input would fill the memory of every scraper. */
 const seriesMax = 1_000;
@@ -46,19 +47,24 @@ export const metrics = {
 
 /** A module that is evaluated twice (two copies of a package) shares its metric instead of failing. */
 function existing<M>(name: string, type: abstract new (...args: never[]) => M): M | undefined {
+  if (name in metricTable)
+    throw new Error(`metric ${name} is one of scale's own. Fix: another name, such as shop_${name}`);
   const metric: unknown = registry.getSingleMetric(name);
   return metric instanceof type ? metric : undefined;
 }
 
+const seriesOf = new Map<string, Set<string>>();
+
 function bounded(name: string): (labels: Labels) => boolean {
-  const seen = new Set<string>();
+  const seen = seriesOf.get(name) ?? new Set<string>();
+  seriesOf.set(name, seen);
   return (labels) => {
     const key = Object.values(labels).join("\u0000");
     if (seen.has(key)) return true;
     if (seen.size >= seriesMax) return false;
     seen.add(key);
     if (seen.size === seriesMax)
-      process.emitWarning(`metric ${name} has ${seriesMax} series; further label values are not counted`);
+      log.warn({ metric: name }, `${name} has ${seriesMax} series; further label values are not counted`);
     return true;
   };
 }

@@ -11,6 +11,8 @@ import type { Json } from "scale";
 
 import type { HashChange, Kv } from "../store/kv/kv.ts";
 import { requestContext } from "./context.ts";
+import { HttpError } from "./http_error.ts";
+import { assertJson } from "./json_value.ts";
 import { kvStore } from "./runtime.ts";
 
 type Fields = { readonly [field: string]: string };
@@ -23,21 +25,26 @@ export interface SessionRules {
 
 const layoutVersion = "1";
 /** Sliding the expiry costs a write; once a minute is often enough. */
-const touchMilliseconds = 60_000;
+const touchMillisecondsMax = 60_000;
 const fieldsMax = 100;
 const fieldBytesMax = 16 * 1024;
 
 /** The session of one request: what the cookie said, what was loaded, and what the cookie must become. */
 export class SessionState {
   readonly #rules: SessionRules;
+  /** The request came from another site's page: it may not begin a session, lest somebody be signed in without knowing. */
+  readonly #foreign: boolean;
+  /** Changes follow one another: two at a time in a request without a session would begin two. */
+  #last: Promise<unknown> = Promise.resolve();
   #id: string | undefined;
   #loading: Promise<Fields | null> | undefined;
   /** What the response must say: a new id, null to end the cookie, undefined to leave it. */
   cookie: string | null | undefined;
 
-  constructor(id: string | undefined, rules: SessionRules) {
+  constructor(id: string | undefined, rules: SessionRules, foreign = false) {
     this.#id = id;
     this.#rules = rules;
+    this.#foreign = foreign;
   }
 
   async get(field: string): Promise<unknown> {
@@ -45,46 +52,77 @@ export class SessionState {
     return text === undefined ? undefined : JSON.parse(text);
   }
 
-  async set(field: string, value: Json): Promise<void> {
-    const text = JSON.stringify(value);
-    if (Buffer.byteLength(text) > fieldBytesMax) {
-      throw new RangeError(
-        `session.set("${field}", …) is larger than ${fieldBytesMax} bytes. Fix: keep the data in the database and its id here`,
-      );
-    }
-    if (Object.keys((await this.#fields()) ?? {}).length >= fieldsMax) {
-      throw new RangeError(`the session has ${fieldsMax} fields; session.set("${field}", …) would add one more`);
-    }
-    await this.#write({ set: { [`:${field}`]: text } });
+  set(field: string, value: Json): Promise<void> {
+    return this.#inTurn(async () => {
+      assertJson(value, `session field "${field}"`);
+      const text = JSON.stringify(value);
+      if (Buffer.byteLength(text) > fieldBytesMax) {
+        throw new RangeError(
+          `session field "${field}" is larger than ${fieldBytesMax} bytes. Fix: keep the data in the database and its id here`,
+        );
+      }
+      const fields = Object.keys((await this.#fields()) ?? {}).filter((name) => name.startsWith(":"));
+      if (fields.length >= fieldsMax && !fields.includes(`:${field}`)) {
+        throw new RangeError(`the session has ${fieldsMax} fields; "${field}" would be one more`);
+      }
+      await this.#write({ set: { [`:${field}`]: text } });
+    });
   }
 
-  async delete(field: string): Promise<void> {
-    if ((await this.#fields())?.[`:${field}`] !== undefined) await this.#write({ delete: [`:${field}`] });
+  delete(field: string): Promise<void> {
+    return this.#inTurn(async () => {
+      if ((await this.#fields())?.[`:${field}`] !== undefined) await this.#write({ delete: [`:${field}`] });
+    });
   }
 
   async user(): Promise<string | null> {
     return (await this.#fields())?.["u"] ?? null;
   }
 
-  /** A new id for whoever signs in: one planted before the login is worth nothing after it. The old id dies in the same step. */
-  async login(user: string): Promise<void> {
-    const now = Date.now();
-    const id = makeId();
-    const set = { v: layoutVersion, c: String(now), t: String(now), u: user };
-    const existing = await this.#fields();
-    const moved =
-      existing !== null &&
-      (await this.#kv().hashMove(keyOf(this.#id!), keyOf(id), { set, mustExist: true }, this.#rules.idle));
-    if (!moved) await this.#kv().hashWrite(keyOf(id), { set }, this.#rules.idle);
-    this.#become(id);
+  /**
+   * A new id for whoever signs in: one planted before the login is worth nothing after it. The old id dies in the same step. What an
+   * anonymous visitor had gathered comes along; what another user had does not.
+   */
+  login(user: string): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#refuseForeign();
+      const now = String(Date.now());
+      const id = makeId();
+      const set = { v: layoutVersion, c: now, t: now, u: user };
+      const existing = await this.#fields();
+      const owner = existing?.["u"];
+      const before = this.#id;
+      const comesAlong = existing !== null && (owner === undefined || owner === user);
+      const moved =
+        comesAlong &&
+        (await this.#kv().hashMove(keyOf(before!), keyOf(id), { set, mustExist: true }, this.#rules.idle));
+      if (!moved) {
+        if (before !== undefined) await this.#kv().delete([keyOf(before)]);
+        await this.#kv().hashWrite(keyOf(id), { set }, this.#rules.idle);
+      }
+      this.#become(id);
+    });
   }
 
-  async logout(): Promise<void> {
-    if (this.#id === undefined) return;
-    await this.#kv().delete([keyOf(this.#id)]);
-    this.#id = undefined;
-    this.#loading = undefined;
-    this.cookie = null;
+  logout(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#id === undefined) return;
+      await this.#kv().delete([keyOf(this.#id)]);
+      this.#id = undefined;
+      this.#loading = undefined;
+      this.cookie = null;
+    });
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(change);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #refuseForeign(): void {
+    if (this.#foreign)
+      throw new HttpError(403, "Another site may not begin a session here.", { code: "foreign_origin" });
   }
 
   /** Changes the session, or begins one. What another request has ended meanwhile stays ended: then a new one begins. */
@@ -98,6 +136,7 @@ export class SessionState {
       return;
     }
     if (change.set === undefined) return;
+    this.#refuseForeign();
     const now = String(Date.now());
     const id = makeId();
     await this.#kv().hashWrite(
@@ -115,8 +154,10 @@ export class SessionState {
   }
 
   /** The stored fields, read at most once between writes; null where there is no session. */
-  #fields(): Promise<Fields | null> {
-    if (this.#id === undefined) return Promise.resolve(null);
+  async #fields(): Promise<Fields | null> {
+    // Asked for even when there is no cookie: a store that nobody configured must not come to light with the first user who logs in.
+    this.#kv();
+    if (this.#id === undefined) return null;
     return (this.#loading ??= this.#load(this.#id));
   }
 
@@ -128,7 +169,7 @@ export class SessionState {
       await this.#kv().delete([keyOf(id)]);
       return null;
     }
-    if (now - Number(fields["t"]) >= touchMilliseconds) {
+    if (now - Number(fields["t"]) >= Math.min(touchMillisecondsMax, this.#rules.idle / 4)) {
       await this.#kv().hashWrite(keyOf(id), { set: { t: String(now) }, mustExist: true }, this.#ttl(fields));
     }
     return fields;

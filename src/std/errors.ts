@@ -30,7 +30,6 @@ export const errorCodes = {
   store_not_configured: operator(78),
   address_taken: operator(1),
   directory_locked: operator(1),
-  migrations_pending: operator(1),
   migration_failed: operator(1),
   migration_changed: operator(1),
   payload_invalid: operator(1),
@@ -40,7 +39,6 @@ export const errorCodes = {
   not_found: client(404),
   method_not_allowed: client(405),
   client_timeout: client(408),
-  length_required: client(411),
   body_too_large: client(413),
   target_too_long: client(414),
   rate_limited: { source: "client", retry: "after", status: 429, exit: 1 },
@@ -108,6 +106,23 @@ export class ScaleError extends Error {
 
 /** The message of anything thrown, for a sentence that goes on: never undefined, never "[object Object]". */
 export function messageOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message || thrown.name;
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return thrown.errors.map(messageOf).join("; ");
+  if (typeof thrown === "object" && thrown !== null && "message" in thrown) {
+    return `${placeOf(thrown)}${String(thrown.message) || (thrown as { name?: string }).name || "an error without a message"}`;
+  }
   return typeof thrown === "string" ? thrown : (JSON.stringify(thrown) ?? String(thrown));
+}
+
+/** Where in a source file, for what Bun's parser and bundler throw (BuildMessage, ResolveMessage). */
+function placeOf(thrown: object): string {
+  const { position } = thrown as { position?: { file?: string; line?: number; column?: number } | null };
+  return position?.file === undefined || !(position.line! > 0)
+    ? ""
+    : `${position.file}:${position.line}:${position.column}: `;
+}
+
+/** A failure for a person: what, and on a line of its own how to fix it. Passwords in URLs are masked by who prints it. */
+export function explain(thrown: unknown): string {
+  const hint = thrown instanceof ScaleError ? thrown.hint : undefined;
+  return hint === undefined ? messageOf(thrown) : `${messageOf(thrown)}\nFix: ${hint}`;
 }

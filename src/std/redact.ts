@@ -1,24 +1,18 @@
 /** What is secret, in one list for logs, pages, errors and the command line. What writes the line is not here. */
 
-/** Field names, lower case, whose value is never shown, at any depth. */
-export const secretFields: readonly string[] = [
-  "password",
-  "passwd",
-  "secret",
-  "token",
-  "authorization",
-  "proxy-authorization",
-  "cookie",
-  "set-cookie",
-  "apikey",
-  "api_key",
-];
+/** Names of fields whose value is never shown, at any depth: password, access_token, refreshToken, clientSecret, set-cookie … */
+const secretField = /pass(?:word|wd|phrase)|secret|token|authorization|cookie|api[-_]?key|private[-_]?key/i;
 
 export const redacted = "[redacted]";
 
-/** Masks the password of every URL inside a text: postgres://app:••• keeps what is needed to recognise it. */
+/**
+ * Masks the password of every URL inside a text: postgres://app:•••@ keeps what is needed to recognise it. It reaches to the last @
+ * before the path, because people forget to encode one; a password given as a parameter is masked too.
+ */
 export function redactUrls(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#@]+@/gi, "$1:•••@");
+  return text
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/?#]+@/gi, "$1:•••@")
+    .replace(/([?&][\w-]*(?:password|secret|token)=)[^\s&#]+/gi, "$1•••");
 }
 
 const depthMax = 6;
@@ -33,7 +27,7 @@ export function redact(value: unknown, depth = 0): unknown {
   if (value instanceof Date || typeof (value as { toJSON?: unknown }).toJSON === "function") return value;
   const copy: { [key: string]: unknown } = {};
   for (const [key, item] of Object.entries(value)) {
-    copy[key] = secretFields.includes(key.toLowerCase()) ? redacted : redact(item, depth + 1);
+    copy[key] = secretField.test(key) ? redacted : redact(item, depth + 1);
   }
   return copy;
 }

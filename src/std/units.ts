@@ -32,6 +32,19 @@ export function parseDuration(value: string | number): number {
   throw new ExpectedError(durationForm);
 }
 
+/** parseDuration for an argument: a RangeError that names `what`, what it got and what it expected, within the bounds (ms). */
+export function durationOf(what: string, value: string | number, min: number, max: number): number {
+  let milliseconds = Number.NaN;
+  try {
+    milliseconds = parseDuration(value);
+  } catch (error) {
+    if (!(error instanceof ExpectedError)) throw error;
+  }
+  if (milliseconds >= min && milliseconds <= max) return milliseconds;
+  const bounds = `between ${formatDuration(min)} and ${formatDuration(max)}`;
+  throw new RangeError(`${what} is ${JSON.stringify(value)}, expected ${durationForm}, ${bounds}`);
+}
+
 /** "10MiB" as bytes. Binary units only: a limit that is 2.4 % off is a limit nobody can reason about. */
 export function parseBytes(value: string): number {
   const match = /^(\d+)(B|KiB|MiB|GiB)$/.exec(value);
@@ -70,5 +83,6 @@ export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1_000) return `${Math.round(milliseconds)}ms`;
   if (milliseconds < 60_000) return `${Math.round(milliseconds / 100) / 10}s`;
   const seconds = Math.round(milliseconds / 1_000);
+  if (seconds >= 86_400 && seconds % 86_400 === 0) return `${seconds / 86_400}d`;
   return `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }

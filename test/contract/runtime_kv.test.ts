@@ -85,6 +85,51 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       });
     });
 
+    test("two fields set at a time by a request without a session begin one session", async () => {
+      const id = await asRequest(undefined, async (state) => {
+        await Promise.all([session.set("a", 1), session.set("b", 2)]);
+        return cookieOf(state);
+      });
+      await asRequest(id, async () =>
+        expect([await session.get<number>("a"), await session.get<number>("b")]).toEqual([1, 2]),
+      );
+    });
+
+    test("another user who signs in on the same browser does not get what the first one had", async () => {
+      const first = await asRequest(undefined, async (state) => {
+        await session.login("1");
+        await session.set("draft", "private");
+        return cookieOf(state);
+      });
+      const second = await asRequest(first, async (state) => {
+        await session.login("2");
+        return cookieOf(state);
+      });
+      await asRequest(second, async () => expect(await session.get("draft")).toBeUndefined());
+      await asRequest(first, async () => expect(await session.user()).toBeNull());
+    });
+
+    test("a session in use slides on, however short its idle time", async () => {
+      const idle = { idle: 400, lifetime: 60_000 };
+      const login = async (state: SessionState) => {
+        await session.login("1");
+        return cookieOf(state);
+      };
+      const id = await asRequest(undefined, login, idle);
+      const until = Date.now() + 1_200;
+      while (Date.now() < until) {
+        expect(await asRequest(id, () => session.user(), idle)).toBe("1");
+        await Bun.sleep(50);
+      }
+    });
+
+    test("another site's page may not begin a session", async () => {
+      const state = new SessionState(undefined, rules, true);
+      await expect(state.login("1")).rejects.toMatchObject({ status: 403 });
+      await expect(state.set("a", 1)).rejects.toMatchObject({ status: 403 });
+      expect(state.cookie).toBeUndefined();
+    });
+
     test("login gives a new id that keeps the fields, and the old id dies at once", async () => {
       const before = await asRequest(undefined, async (state) => {
         await session.set("cart", "book");
@@ -200,6 +245,37 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       expect([await first, await tagged]).toEqual(["old", "old"]);
       expect(await cache.get("race", { ttl: "1m" }, () => "new")).toBe("new");
       expect(await cache.get("race-tag", { ttl: "1m", tags: ["race"] }, () => "new")).toBe("new");
+    });
+
+    test("who waited for the same load gets a value of his own", async () => {
+      const load = async () => {
+        await Promise.resolve();
+        return { list: [] as number[] };
+      };
+      const [a, b] = await Promise.all([cache.get("own", { ttl: "1m" }, load), cache.get("own", { ttl: "1m" }, load)]);
+      a.list.push(1);
+      expect(b.list).toEqual([]);
+    });
+
+    test("what is set while an older value is being loaded stays", async () => {
+      const begun = Promise.withResolvers<void>();
+      const loading = Promise.withResolvers<string>();
+      const first = cache.get("set-race", { ttl: "1m" }, () => {
+        begun.resolve();
+        return loading.promise;
+      });
+      await begun.promise;
+      await cache.set("set-race", "new", { ttl: "1m" });
+      loading.resolve("old");
+      await first;
+      expect(await cache.get("set-race", { ttl: "1m" }, () => "loaded")).toBe("new");
+    });
+
+    test("a ttl or period that cannot be read says which one, what it got and what it expected", async () => {
+      await expect(cache.get("k", { ttl: "1 hour" }, () => 1)).rejects.toThrow(
+        'the ttl of cache key "k" is "1 hour", expected a duration such as 250ms, 10s, 5m, 1h or 30d',
+      );
+      await expect(limit("k", { max: 1, per: 0 })).rejects.toThrow('the period of limit("k") is 0');
     });
 
     test("a value JSON cannot carry is an error that names its path", async () => {

@@ -10,7 +10,7 @@ import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
 setDefaultTimeout(60_000);
 
 const entry = `${import.meta.dir}/fixtures/entry.ts`;
-const crash = /crash failed|unhandled rejection/;
+const crash = /(?:crash|nothing|secret) failed|unhandled rejection/;
 
 describe("an application without stores", () => {
   let app: ScaleProcess;
@@ -54,6 +54,29 @@ describe("an application without stores", () => {
     await eventually(() => app.log().some((line) => line.includes("find-me") && line.includes("the password is")));
   });
 
+  test("a handler that returns nothing is a fault that names its route, not an empty answer", async () => {
+    expect((await get("/nothing")).status).toBe(500);
+    await eventually(() => app.log().some((line) => line.includes("the handler of /nothing returned nothing")));
+  });
+
+  test("a body that is not JSON is the client's fault, and no error of ours", async () => {
+    const response = await get("/json-body", { method: "POST", body: "{bad" });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "request_malformed" } });
+    expect(await (await get("/json-body", { method: "POST", body: "[1]" })).json()).toEqual({ got: [1] });
+  });
+
+  test("an error's details are answered as far as JSON carries them, and never break the log", async () => {
+    const response = await get("/odd-details");
+    expect([response.status, await response.json()]).toEqual([
+      422,
+      { error: { code: 'a"b', message: "odd", id: "10" } },
+    ]);
+    await eventually(() => app.log().some((line) => line.includes('"route":"/odd-details"')));
+    const line = app.log().find((candidate) => candidate.includes('"route":"/odd-details"'))!;
+    expect(JSON.parse(line)).toMatchObject({ status: 422, error: 'a"b' });
+  });
+
   test("a promise nobody waited for is logged and takes no other request with it", async () => {
     expect((await get("/stray")).status).toBe(200);
     await eventually(() => app.log().some((line) => line.includes("nobody waits for this")));
@@ -67,6 +90,11 @@ describe("an application without stores", () => {
     expect(line).not.toContain("hunter2");
     expect(line).not.toContain("t0ken");
     expect(line).toContain("[redacted]");
+    await get("/secret");
+    await eventually(() => app.log().some((candidate) => candidate.includes("/secret failed")));
+    const failed = app.log().filter((candidate) => candidate.includes("/secret failed"));
+    expect(failed).toHaveLength(1);
+    expect(failed[0]).not.toContain("hunter2");
   });
 
   test("a body over the limit is 413, announced or not; one at the limit is read", async () => {
@@ -141,9 +169,10 @@ describe("the client's address and the session cookie", () => {
     expect((await post({ origin: "https://evil.example" })).status).toBe(403);
     expect((await post({ "sec-fetch-site": "same-site", origin: "https://blog.shop.example" })).status).toBe(403);
     expect((await post({ origin: "https://shop.example" })).status).toBe(200);
+    // Without the cookie too: a session begun from elsewhere would be the attacker's.
     expect(
       (await fetch(`${app.url}/login`, { method: "POST", headers: { origin: "https://evil.example" } })).status,
-    ).toBe(200);
+    ).toBe(403);
     expect(await (await fetch(`${app.url}/me`)).json()).toMatchObject({ secure: true, url: "https://shop.example/me" });
   });
 
@@ -204,7 +233,31 @@ test("a second signal stops at once", async () => {
   clearInterval(impatient);
 });
 
-test("a Hono-like object, a bare handler and static files beside the entry are served", async () => {
+test("a real Hono application runs unmodified, parameters, bodies and errors included", async () => {
+  await using app = await startScale(["--role=app", `${import.meta.dir}/fixtures/hono.ts`, "--drain-delay=0"]);
+  expect(await (await fetch(`${app.url}/hello/world`)).json()).toEqual({ hello: "world" });
+  const post = await fetch(`${app.url}/sum`, { method: "POST", body: "[1,2,3]" });
+  expect([post.status, await post.json()]).toEqual([201, { sum: 6 }]);
+  expect((await fetch(`${app.url}/nowhere`)).status).toBe(404);
+});
+
+test("SIGTERM while the entry is still loading ends the process", async () => {
+  const cwd = mkdtempSync(join(tmpdir(), "scale-entry-"));
+  try {
+    writeFileSync(
+      join(cwd, "slow.ts"),
+      'process.stdout.write("loading\\n"); await new Promise(() => setInterval(() => 0, 1e6)); export default {};',
+    );
+    await using app = await startScale(["--role=app", join(cwd, "slow.ts")], { ready: false });
+    await eventually(() => app.log().includes("loading"));
+    app.kill("SIGTERM");
+    expect(await app.exited).toBe(0);
+  } finally {
+    rmSync(cwd, { recursive: true });
+  }
+});
+
+test("a class with fetch, a bare handler and static files beside the entry are served", async () => {
   const directory = mkdtempSync(join(tmpdir(), "scale-entry-"));
   try {
     mkdirSync(join(directory, "public"));
@@ -227,16 +280,25 @@ test("a Hono-like object, a bare handler and static files beside the entry are s
 
 test.each([
   ["missing.ts", "there is no missing.ts"],
-  ["broken.ts", "broken.ts cannot be loaded"],
+  ["broken.ts", /broken\.ts cannot be loaded: \S*broken\.ts:1:\d+: Expected/],
+  ["routes.ts", 'the route "users" cannot be served: expected a path that begins with /'],
+  ["method.ts", 'the route "/" cannot be served: get is not a method'],
+  ["metric.ts", "metric http_requests_total is one of scale's own"],
   ["empty.ts", "exports nothing to serve"],
 ])("an entry that cannot be served (%s) ends the start with exit code 78 and says why", async (name, message) => {
   const cwd = mkdtempSync(join(tmpdir(), "scale-entry-"));
   try {
     writeFileSync(join(cwd, "broken.ts"), "export default {");
     writeFileSync(join(cwd, "empty.ts"), "export const nothing = 1;");
+    writeFileSync(join(cwd, "routes.ts"), "export default { routes: { users: () => 1 } };");
+    writeFileSync(join(cwd, "method.ts"), "export default { routes: { '/': { get: () => 1 } } };");
+    writeFileSync(
+      join(cwd, "metric.ts"),
+      "import { metrics } from 'scale'; metrics.counter('http_requests_total', 'x'); export default { fetch: () => new Response() };",
+    );
     const { code, stderr } = await runScale(["--role=app", name, "--listen=127.0.0.1:0"], { cwd });
     expect(code).toBe(78);
-    expect(stderr).toContain(message);
+    expect(stderr).toMatch(message);
   } finally {
     rmSync(cwd, { recursive: true });
   }

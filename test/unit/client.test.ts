@@ -35,7 +35,12 @@ test.each(["10.0.0.0/33", "10.0.0/8", "::1/129", "", "a/8", "1.2.3.4/8/8", "01.2
 
 test("a stranger's X-Forwarded-* mean nothing", () => {
   const spoofed = { "x-forwarded-for": "1.1.1.1", "x-forwarded-proto": "https", "x-forwarded-host": "evil.example" };
-  expect(client("203.0.113.9", spoofed)).toEqual({ ip: "203.0.113.9", secure: false, host: "internal:3000" });
+  expect(client("203.0.113.9", spoofed)).toEqual({
+    ip: "203.0.113.9",
+    secure: false,
+    host: "internal:3000",
+    ignored: true,
+  });
 });
 
 test("a trusted proxy's are believed", () => {
@@ -44,13 +49,25 @@ test("a trusted proxy's are believed", () => {
     "x-forwarded-proto": "https",
     "x-forwarded-host": "shop.example",
   };
-  expect(client("::ffff:10.0.0.1", forwarded)).toEqual({ ip: "203.0.113.9", secure: true, host: "shop.example" });
+  expect(client("::ffff:10.0.0.1", forwarded)).toEqual({
+    ip: "203.0.113.9",
+    secure: true,
+    host: "shop.example",
+    ignored: false,
+  });
 });
 
 test("X-Forwarded-For is read from the right, to the first address nobody trusts", () => {
   expect(client("10.0.0.1", { "x-forwarded-for": "6.6.6.6, 203.0.113.9, 10.0.0.2" }).ip).toBe("203.0.113.9");
   expect(client("10.0.0.1", { "x-forwarded-for": "10.0.0.3, 10.0.0.2" }).ip).toBe("10.0.0.3");
   expect(client("10.0.0.1", {}).ip).toBe("10.0.0.1");
+});
+
+test("what is no address ends the list: nobody can log as something else, or slip a limit", () => {
+  for (const forged of ['9"}{evil', "unknown", "_hidden", "1.2.3"]) {
+    expect(client("10.0.0.1", { "x-forwarded-for": forged }).ip).toBe("10.0.0.1");
+    expect(client("10.0.0.1", { "x-forwarded-for": `${forged}, 10.0.0.2` }).ip).toBe("10.0.0.2");
+  }
 });
 
 test("--public-url decides scheme and host whatever a request says", () => {

@@ -17,6 +17,7 @@ beforeAll(() => {
   writeFileSync(join(root, "index.html"), "<h1>home</h1>");
   writeFileSync(join(root, "app.3f9a2c1b.js"), "1");
   writeFileSync(join(root, "jquery.min.js"), "1");
+  writeFileSync(join(root, "report-20240101.pdf"), "1");
   writeFileSync(join(root, "sub/a b.txt"), "text");
   writeFileSync(join(root, ".git/config"), "secret");
   writeFileSync(join(directory, "outside.txt"), "secret");
@@ -36,7 +37,9 @@ test("a directory's index.html, a file, and a name with a space are served", asy
 
 test("a name with a hash is cached for ever, any other is asked for again", async () => {
   expect((await get("/app.3f9a2c1b.js"))?.headers.get("cache-control")).toContain("immutable");
-  expect((await get("/jquery.min.js"))?.headers.get("cache-control")).toContain("must-revalidate");
+  for (const path of ["/jquery.min.js", "/report-20240101.pdf"]) {
+    expect((await get(path))?.headers.get("cache-control")).toContain("must-revalidate");
+  }
 });
 
 test("who has the current file gets 304", async () => {

@@ -1,0 +1,27 @@
+/** Request bodies that are not what they should be: whose fault that is, and how it is said. Reading them is the handler's. */
+import { messageOf, ScaleError } from "../std/errors.ts";
+
+/** Bun enforces the limit on what arrives; a length announced too large is refused before a byte is read. */
+export function checkLength(request: Request, bytesMax: number): void {
+  const length = request.headers.get("content-length");
+  if (length !== null && Number(length) > bytesMax) {
+    throw new ScaleError("body_too_large", `The body has ${length} bytes; at most ${bytesMax} are accepted.`);
+  }
+}
+
+/** Makes req.json() fail with the client's fault. Outside of it a SyntaxError may be anybody's, and stays ours. */
+export function guardBody(request: Request): void {
+  if (request.method === "GET" || request.method === "HEAD") return;
+  const json = request.json.bind(request);
+  request.json = () =>
+    json().catch((error: unknown) => {
+      if (!(error instanceof SyntaxError)) throw error;
+      throw new ScaleError("request_malformed", `The body is not JSON: ${error.message}.`, { cause: error });
+    });
+}
+
+/** What reading a body threw because of its size, as the error it is; anything else unchanged. */
+export function bodyFault(error: unknown): unknown {
+  if (!(error instanceof Error) || messageOf(error) !== "Request body exceeded maxRequestBodySize") return error;
+  return new ScaleError("body_too_large", "The body is larger than is accepted.", { cause: error });
+}
