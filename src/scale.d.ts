@@ -81,6 +81,7 @@ declare module "scale" {
   interface Tx {
     readonly read: Query;
     readonly write: Query;
+    /** The rows as one JSON array, built by Postgres. Cast 64-bit integers in it to text. */
     json(text: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]): Promise<JsonText>;
   }
   export const sql: Tx & {
@@ -99,6 +100,7 @@ declare module "scale" {
     /** Returns the decoded stored form on a miss as on a hit; what JSON cannot carry is an error that names the path. */
     get<T>(key: string, options: { ttl: Duration; tags?: readonly string[] }, load: () => Promise<T> | T): Promise<T>;
     set(key: string, value: unknown, options: { ttl: Duration; tags?: readonly string[] }): Promise<void>;
+    /** A load under way in another process may still store what it read before; then its ttl ends it. */
     invalidate(what: { keys?: readonly string[]; tags?: readonly string[] }): Promise<void>;
   };
 

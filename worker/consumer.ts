@@ -12,11 +12,12 @@ import { log } from "../src/ops/log.ts";
 import type { JobDefinition } from "../src/runtime/jobs.ts";
 import { fullJitter } from "../src/std/backoff.ts";
 import { messageOf } from "../src/std/errors.ts";
+import { pause } from "../src/std/pause.ts";
 import type { Consumer, Lease } from "../src/store/queue/queue.ts";
 import { execute, type StopReason } from "./executor.ts";
-import { countProcessed, type Result } from "./job_metrics.ts";
+import { countProcessed, type Result, resultOf } from "./job_metrics.ts";
 import { jobsToTake } from "./prefetch.ts";
-import { postponed, type Verdict, verdictBefore, verdictOf } from "./retry.ts";
+import { attemptOf, postponed, released, type Verdict, verdictBefore, verdictOf } from "./retry.ts";
 import { Settler } from "./settler.ts";
 import type { Slots } from "./slots.ts";
 
@@ -89,6 +90,12 @@ export class QueueConsumer {
     });
   }
 
+  /** Jobs to take over now: one at least, or a busy fleet would never get to them, while what is held stays within its bound. */
+  get reclaimRoom(): number {
+    const heldMax = this.#slots.max + Math.max(1, this.#prefetchMax);
+    return Math.max(this.room, this.#held.size < heldMax ? 1 : 0);
+  }
+
   /** Milliseconds since the store last answered a take; a worker that is full takes nothing, and goes by its other questions. */
   silentMs(now: number): number {
     const full = this.#held.size - this.#settling >= this.#slots.max;
@@ -120,7 +127,7 @@ export class QueueConsumer {
         failures++;
         if (failures === 1)
           log.warn({ queue: this.queue }, `queue ${this.queue} cannot be taken from: ${messageOf(error)}`);
-        await Bun.sleep(outageMsBase + fullJitter(failures, outageMsBase, outageMsMax));
+        await pause(outageMsBase + fullJitter(failures, outageMsBase, outageMsMax), draining);
       }
     }
   }
@@ -159,11 +166,11 @@ export class QueueConsumer {
   async drain(timeoutMs: number, afterStopMs: number): Promise<void> {
     this.#draining = true;
     const waiting = this.#buffer.splice(0);
-    const handedBack = waiting.map((held) => this.#settle(held, released(held.lease), undefined));
+    const handedBack = waiting.map((held) => this.#settle(held, released(attemptOf(held.lease)), undefined));
     await this.#emptyWithin(timeoutMs);
     for (const held of this.#running()) this.#stop(held, "stopping");
     await this.#emptyWithin(afterStopMs);
-    const left = this.#running().map((held) => this.#settle(held, released(held.lease), undefined));
+    const left = this.#running().map((held) => this.#settle(held, released(attemptOf(held.lease)), undefined));
     if (left.length > 0) log.warn({ queue: this.queue, jobs: left.length }, "jobs still running are handed back");
     this.#gone.abort();
     clearInterval(this.#rateTimer);
@@ -194,12 +201,12 @@ export class QueueConsumer {
   /** The verdict, and whether the handler ran. */
   async #attempt(held: Held): Promise<readonly [Verdict, boolean]> {
     const { lease } = held;
-    const attempt = lease.attempts + lease.deliveries;
+    const attempt = attemptOf(lease);
     if (lease.fault === "garbled") return [{ to: "discarded", attempts: attempt, reason: "it cannot be read" }, false];
     if (lease.fault === "newer") return [postponed(attempt, "a later version of scale wrote it"), false];
     const definition = this.#definitions.get(lease.name);
     if (definition === undefined) return [postponed(attempt, `no job here is named ${lease.name}`), false];
-    const before = verdictBefore(attempt, definition);
+    const before = verdictBefore(attempt, lease.deliveries, definition);
     if (before) return [before, false];
     return [verdictOf(await execute(definition, lease, attempt, held.stop), attempt, definition), true];
   }
@@ -211,11 +218,20 @@ export class QueueConsumer {
     this.#settling++;
     this.#finished++;
     this.#wake();
-    const counted = await this.#settler.settle({ ...verdict, lease });
+    const counted = await this.#record(held, verdict);
     this.#settling--;
     this.#forget(held);
-    this.#count(lease, counted ? resultOf(verdict) : "lost", durationMs);
+    this.#count(lease, counted ? resultOf(verdict.to) : "lost", durationMs);
     if ("reason" in verdict && counted) explain(lease, verdict);
+  }
+
+  /** Whether it counts. Where the lease ran out while the store was away, and we took it anew ourselves, it goes under the new token. */
+  async #record(held: Held, verdict: Verdict): Promise<boolean> {
+    for (;;) {
+      const { lease } = held;
+      const counted = await this.#settler.settle({ ...verdict, lease });
+      if (counted || held.lease === lease) return counted;
+    }
   }
 
   #count(lease: Lease, result: Result, durationMs: number | undefined): void {
@@ -223,7 +239,7 @@ export class QueueConsumer {
     const job = this.#definitions.has(name) ? name : "unknown";
     // The store's clock and ours: a difference of theirs must not become a negative wait.
     const waitMs = Math.max(0, Date.now() - lease.availableAtMs - (durationMs ?? 0));
-    countProcessed({ queue, job, id, attempt: lease.attempts + lease.deliveries, result, waitMs, durationMs });
+    countProcessed({ queue, job, id, attempt: attemptOf(lease), result, waitMs, durationMs });
   }
 
   #running(): Held[] {
@@ -264,27 +280,12 @@ export class QueueConsumer {
   }
 }
 
-function released(lease: Lease): Verdict {
-  return { to: "available", attempts: lease.attempts + lease.deliveries - 1 };
-}
-
-function resultOf({ to }: Verdict): Result {
-  const results = {
-    completed: "completed",
-    available: "released",
-    retryable: "retried",
-    scheduled: "postponed",
-    discarded: "discarded",
-  } as const;
-  return results[to];
-}
-
 /** Why a job did not complete. An error is what somebody should look at: a job that nobody will try again. */
 function explain(lease: Lease, verdict: Extract<Verdict, { readonly reason: string }>): void {
   const fields = {
     job: lease.name,
     jobId: lease.id,
-    attempt: lease.attempts + lease.deliveries,
+    attempt: attemptOf(lease),
     reason: verdict.reason,
   };
   if (verdict.to === "discarded")

@@ -2,10 +2,22 @@
 import { logLine } from "../src/ops/access_log.ts";
 import { collect, collectHistogram } from "../src/ops/metrics.ts";
 import { Histogram } from "../src/std/histogram.ts";
-import type { QueueStats } from "../src/store/queue/queue.ts";
+import type { Outcome, QueueStats } from "../src/store/queue/queue.ts";
 
 /** How a delivery ended for this worker. "lost": the lease had gone to another, the outcome did not count. */
 export type Result = "completed" | "retried" | "discarded" | "postponed" | "released" | "lost";
+
+const results = {
+  completed: "completed",
+  available: "released",
+  retryable: "retried",
+  scheduled: "postponed",
+  discarded: "discarded",
+} as const;
+
+export function resultOf(to: Outcome): Result {
+  return results[to];
+}
 
 interface Series {
   readonly queue: string;

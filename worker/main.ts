@@ -19,6 +19,7 @@ import { QueueConsumer } from "./consumer.ts";
 import { publishJobMetrics, setDepth } from "./job_metrics.ts";
 import { promoteJobs, reclaimLeases, renewLeases } from "./reclaim.ts";
 import { repeat } from "./repeat.ts";
+import { attemptOf } from "./retry.ts";
 import { Slots } from "./slots.ts";
 
 /** Time a handler has between being told to stop and being left behind. */
@@ -30,9 +31,13 @@ const prefetchMin = 64;
 const heldBatchMax = 500;
 
 /** Runs jobs until it is told to stop; resolves with the exit code. */
-export async function run(config: Config, load: () => Promise<Application>): Promise<number> {
+export function run(config: Config, load: () => Promise<Application>): Promise<number> {
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
+  return life.run(() => start(config, load, life));
+}
+
+async function start(config: Config, load: () => Promise<Application>, life: Lifecycle): Promise<void> {
   const instance = config.instance ?? `worker-${process.pid}`;
 
   const application = await load();
@@ -68,7 +73,6 @@ export async function run(config: Config, load: () => Promise<Application>): Pro
   life.onClose("jobs", consume(consumers, config, life.draining));
   void repeat("counting jobs", life.draining, () => countDepths(queue, consumers));
   life.ready();
-  return life.stopped;
 }
 
 /** One consumer a queue that a job names, and the default one, where jobs of other versions may wait. */
@@ -110,9 +114,7 @@ async function handBackUnseen({ source, queue }: QueueConsumer): Promise<void> {
   try {
     const unseen = await source.held(heldBatchMax);
     if (unseen.length > 0) log.info({ queue, jobs: unseen.length }, "jobs delivered but never seen are handed back");
-    await source.settle(
-      unseen.map((lease) => ({ to: "available", lease, attempts: lease.attempts + lease.deliveries - 1 })),
-    );
+    await source.settle(unseen.map((lease) => ({ to: "available", lease, attempts: attemptOf(lease) - 1 })));
   } catch (error) {
     log.warn({ queue }, `leases are left to run out: ${messageOf(error)}`);
   }

@@ -28,10 +28,11 @@ export function renewLeases(consumer: QueueConsumer, leaseMs: number, gone: Abor
   });
 }
 
-/** Takes over jobs nobody renews; at least one a round, or a busy fleet would never get to them. */
+/** Takes over jobs nobody renews. */
 export function reclaimLeases(consumer: QueueConsumer, leaseMs: number, draining: AbortSignal): Promise<void> {
   return repeat(`reclaiming leases of queue ${consumer.queue}`, draining, async () => {
-    const leases = await consumer.source.reclaim(Math.max(1, consumer.room), leaseMs);
+    const room = consumer.reclaimRoom;
+    const leases = room === 0 ? [] : await consumer.source.reclaim(room, leaseMs);
     if (leases.length > 0) {
       countRecovered(leases.length);
       log.warn({ queue: consumer.queue, jobs: leases.length }, "jobs of a worker that went silent are taken over");

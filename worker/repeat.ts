@@ -1,6 +1,7 @@
 /** A body run again and again until a signal: the rhythm of everything in a worker that is not a job. */
 import { log } from "../src/ops/log.ts";
 import { messageOf } from "../src/std/errors.ts";
+import { pause } from "../src/std/pause.ts";
 
 const afterFailureMs = 500;
 
@@ -22,17 +23,4 @@ export async function repeat(what: string, signal: AbortSignal, body: () => Prom
     }
     await pause(pauseMs, signal);
   }
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -5,6 +5,7 @@
  * worker died was counted by its delivery.
  */
 import { fullJitter } from "../src/std/backoff.ts";
+import type { Lease } from "../src/store/queue/queue.ts";
 
 /** What happened. "stopped": the worker is going away and told the handler so. */
 export type Ending =
@@ -28,14 +29,21 @@ export interface Policy {
 
 /** A newer worker that knows the job may be a deploy away. */
 const postponeMs = 15_000;
+/** How often a job may be handed to a worker that then dies, whatever its attempts: most of those had not even begun it. */
+const deathsMax = 3;
 
-/** After the attempt with this number (the first is 1). */
+/** The number of the attempt that a lease is for; the first is 1. */
+export function attemptOf(lease: Lease): number {
+  return lease.attempts + lease.deliveries;
+}
+
+/** After the attempt with this number. */
 export function verdictOf(ending: Ending, attempt: number, policy: Policy, random?: () => number): Verdict {
   switch (ending.kind) {
     case "returned":
       return { to: "completed" };
     case "stopped":
-      return { to: "available", attempts: attempt - 1 };
+      return released(attempt);
     case "failed": {
       const { reason } = ending;
       if (attempt >= policy.attemptsMax) return { to: "discarded", attempts: attempt, reason };
@@ -45,11 +53,19 @@ export function verdictOf(ending: Ending, attempt: number, policy: Policy, rando
   }
 }
 
-/** Before an attempt: why it must not even begin, or undefined. A job that used up its attempts killed the worker in the last one. */
-export function verdictBefore(attempt: number, policy: Policy): Verdict | undefined {
-  if (attempt <= policy.attemptsMax) return undefined;
-  const reason = `its worker died or hung in the last of ${policy.attemptsMax} attempts`;
-  return { to: "discarded", attempts: attempt - 1, reason };
+/**
+ * Before an attempt: why it must not even begin, or undefined. Of `deliveries` in a row all but this one ended with a worker that died
+ * or hung; one of those may have been the job's doing, so it ends once its attempts are used up and it had three such chances.
+ */
+export function verdictBefore(attempt: number, deliveries: number, policy: Policy): Verdict | undefined {
+  const deaths = deliveries - 1;
+  if (attempt <= policy.attemptsMax || deaths < deathsMax) return undefined;
+  return { to: "discarded", attempts: attempt - 1, reason: `its worker died or hung ${deaths} times in a row` };
+}
+
+/** For a job that is handed back: the attempt did not happen. */
+export function released(attempt: number): Verdict {
+  return { to: "available", attempts: attempt - 1 };
 }
 
 /** For a job this worker cannot run and a later version may: never a dead letter, and the attempt does not count. */

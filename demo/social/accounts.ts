@@ -24,6 +24,8 @@ const wrongCredentials = () => new HttpError(401, "e-mail or password is wrong",
 /** Answers as soon as the account exists: what takes longer is left to the worker. */
 export async function signup(req: Request): Promise<Response> {
   const given = await body(req, { name: line(80), email, password: password(8, 128) });
+  // Each costs a hash, and sends a mail to whomever it names.
+  await limit(`signup:address:${request().ip}`, { max: 60, per: "1m" });
   const account = await create(given.name, given.email, await passwords.hash(given.password));
   await Promise.all([
     session.login(account.id),

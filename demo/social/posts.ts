@@ -81,7 +81,7 @@ export async function edit(given: string, req: Request): Promise<Post> {
   return edited;
 }
 
-/** Nobody has read a new post, so it changes no list of popular ones, except while that list has room. */
+/** Nobody has read a new post, so the popular ones may stay as they are, except while their list has room. */
 function isAmongFirst(post: Post): boolean {
   return BigInt(post.id) <= popularMax;
 }

@@ -7,6 +7,7 @@ import { formatDuration } from "../std/units.ts";
 import { openSql, type Sql } from "../store/sql/sql.ts";
 
 export async function run(config: Config, load: () => Promise<Application>): Promise<number> {
+  refuseContradictions(config);
   const application = await load();
   const sql = open(config);
   try {
@@ -17,6 +18,12 @@ export async function run(config: Config, load: () => Promise<Application>): Pro
     await sql.close();
   }
   return 0;
+}
+
+/** Each of these is something else to do. */
+function refuseContradictions({ status, dryRun, demoData }: Config): void {
+  const asked = [status && "--status", dryRun && "--dry-run", demoData && "--demo-data"].filter(Boolean);
+  if (asked.length > 1) throw new ScaleError("usage", `${asked.join(" and ")} exclude each other: give one of them`);
 }
 
 function open({ databaseUrl }: Config): Sql {

@@ -28,15 +28,19 @@ export type Builtin = () => Promise<Application>;
 /** Throws entry_invalid where the module cannot be found, fails when evaluated, or exports something else. */
 export async function loadApplication(entry: string | undefined, builtin: Builtin): Promise<Application> {
   if (entry === undefined) return builtin();
-  const path = resolve(entry);
-  if (!existsSync(path)) {
-    throw new ScaleError("entry_invalid", `there is no ${entry} (looked for ${path})`, {
-      hint: "scale init writes one to begin with",
-    });
-  }
+  const path = entryPath(entry);
   const directory = dirname(path);
   const definition = definitionOf(await importEntry(path, entry), entry);
   return { source: entry, definition, directory, migrations: readMigrations(definition.migrations, directory, entry) };
+}
+
+/** Where the entry lies. Throws entry_invalid where nothing does. */
+export function entryPath(entry: string): string {
+  const path = resolve(entry);
+  if (existsSync(path)) return path;
+  throw new ScaleError("entry_invalid", `there is no ${entry} (looked for ${path})`, {
+    hint: "scale init writes one to begin with",
+  });
 }
 
 async function importEntry(path: string, entry: string): Promise<unknown> {

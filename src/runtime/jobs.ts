@@ -30,6 +30,9 @@ const backoffDefault = { base: "15s", max: "1h" } as const;
 const payloadBytesMax = 256 * 1024;
 const nameCharsMax = 128;
 const delayMsMax = 365 * 24 * 3_600_000;
+/** A timer of more than 2^31 ms fires at once. */
+const timeoutMsMax = 7 * 24 * 3_600_000;
+const uniqueCharsMax = 512;
 
 const definitions = new WeakMap<object, JobDefinition>();
 const enqueued = new Map<string, number>();
@@ -96,12 +99,14 @@ function define(name: string, handler: JobDefinition["handler"], options: JobOpt
     throw invalid(name, "queue", "lower-case letters, digits, - and _, at most 63");
   }
   if (!Number.isInteger(attempts) || attempts < 1) throw invalid(name, "attempts", "a whole number of at least 1");
+  const timeoutMs = duration(name, "timeout", timeout);
+  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) throw invalid(name, "timeout", "1ms–7d");
   return {
     name,
     queue,
     handler,
     attemptsMax: attempts,
-    timeoutMs: duration(name, "timeout", timeout),
+    timeoutMs,
     backoff: {
       baseMs: duration(name, "backoff.base", backoff.base),
       maxMs: duration(name, "backoff.max", backoff.max),
@@ -129,7 +134,9 @@ function newJob(definition: JobDefinition, value: unknown, what: string, delayMs
 
 /** Unique keys are the job's own: two kinds of job may use the same. */
 function uniqueOf(definition: JobDefinition, unique: string | undefined): { readonly unique?: string } {
-  return unique === undefined ? {} : { unique: `${definition.name}:${unique}` };
+  if (unique === undefined) return {};
+  if (unique.length > uniqueCharsMax) throw invalid(definition.name, "unique", `at most ${uniqueCharsMax} characters`);
+  return { unique: `${definition.name}:${unique}` };
 }
 
 function toJson(value: unknown, path: string): string {

@@ -71,7 +71,7 @@ export async function pendingMigrations(sql: Sql, files: readonly MigrationFile[
 export async function migrationStatus(sql: Sql, files: readonly MigrationFile[]): Promise<MigrationState[]> {
   const applied = await appliedMigrations(sql);
   const names = new Set([...files, ...applied].map(({ name }) => name));
-  return [...names].toSorted().map((name) => {
+  return [...names].toSorted(byNumber).map((name) => {
     const record = applied.find((one) => one.name === name);
     const file = files.find((one) => one.name === name);
     if (record === undefined) return { name, state: "pending" };
@@ -97,21 +97,25 @@ export function pendingOf(
 }
 
 function inOrder(files: readonly MigrationFile[]): MigrationFile[] {
-  const byNumber = new Map<number, string>();
+  const names = new Map<number, string>();
   for (const { name } of files) {
     const number = Number(/^(\d{3,})_[A-Za-z0-9_-]+\.sql$/.exec(name)?.[1] ?? Number.NaN);
     if (Number.isNaN(number)) {
       throw new ScaleError("entry_invalid", `a migration is named "${name}", expected NNN_what_it_does.sql`);
     }
-    const other = byNumber.get(number);
+    const other = names.get(number);
     if (other !== undefined) {
       throw new ScaleError("entry_invalid", `the migrations ${other} and ${name} have the same number`, {
         hint: "give the later one the next free number",
       });
     }
-    byNumber.set(number, name);
+    names.set(number, name);
   }
-  return files.toSorted((a, b) => Number.parseInt(a.name, 10) - Number.parseInt(b.name, 10));
+  return files.toSorted((a, b) => byNumber(a.name, b.name));
+}
+
+function byNumber(a: string, b: string): number {
+  return Number.parseInt(a, 10) - Number.parseInt(b, 10);
 }
 
 /** Line endings are a matter of the checkout, not of the migration. */
@@ -156,6 +160,7 @@ async function applyWhole(session: SqlSession, file: MigrationFile): Promise<voi
 }
 
 async function applyInSteps(session: SqlSession, file: MigrationFile): Promise<void> {
+  await setLockTimeout(session, 0);
   for (const index of await invalidIndexes(session, file.text)) {
     log.warn({ migration: file.name, index }, `${index} was left invalid by an interrupted run: dropped`);
     await session.script(`drop index concurrently if exists ${index}`);
@@ -180,7 +185,7 @@ function setLockTimeout(session: SqlSession, milliseconds: number): Promise<void
 
 /** A file that commits by itself would be applied without its record, or half. */
 function refuseTransactionControl(file: MigrationFile): void {
-  const found = splitScript(file.text).find(({ text }) => /^(begin|start|commit|rollback|abort)\b/i.test(text));
+  const found = splitScript(file.text).find(({ text }) => /^(begin|start|commit|end|rollback|abort)\b/i.test(text));
   if (found === undefined) return;
   throw new ScaleError("migration_failed", `${file.name}, line ${found.line}: "${found.text}" inside a migration`, {
     hint: "every file runs in a transaction of its own; one that must not begins with the line: -- no transaction",

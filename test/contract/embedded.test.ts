@@ -1,6 +1,6 @@
 /** The embedded database as a process: what it keeps, whom it lets in, and how connections share its one session. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { openDatabase } from "../../src/store/embedded/database.ts";
@@ -39,6 +39,14 @@ describe("the process", () => {
     expect(await again.query(s("select n from kept"))).toEqual([{ n: 7 }]);
     await again.close();
     await second.remove();
+  });
+
+  test("an empty password file, left by a process that was killed while it wrote it, is no password", async () => {
+    const directory = temporaryDirectory("embedded");
+    writeFileSync(join(directory, "password"), "");
+    const first = await startEmbedded(directory);
+    expect(new URL(first.url).password).toMatch(/^[0-9a-f]{32}$/);
+    await first.remove();
   });
 
   test("kill -9 while it writes loses nothing that was acknowledged", async () => {
@@ -205,6 +213,8 @@ describe("one session for all", () => {
     client.send(query("listen news"));
     expect(await client.ready()).toBe("E(0A000)Z");
     client.send(query("/* a comment */ COPY t FROM STDIN"));
+    expect(await client.ready()).toBe("E(0A000)Z");
+    client.send(query("create table loaded (n int); copy loaded from stdin"));
     expect(await client.ready()).toBe("E(0A000)Z");
     client.send(query("copy (select 1) to stdout"));
     expect(await client.ready()).toBe("HdcCZ");

@@ -1,7 +1,7 @@
 /** What only the SQLite drivers can be asked: one file opened and used by several processes at once. */
 import { Database } from "bun:sqlite";
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 
 import { openKv } from "../../src/store/kv/open.ts";
@@ -54,6 +54,16 @@ test("processes that open a new file at the same time share it: nothing is refus
   expect(Object.values((await kv.hashGetAll("h"))!)).toEqual(
     Array.from({ length: processes }, () => String(rounds - 1)),
   );
+  await kv.close();
+});
+
+test("what is stored is nobody else's to read: neither the files nor the directory made for them", async () => {
+  const made = `${directory}/made`;
+  const kv = openKv(`file:${made}/scale.db`, { namespace: "n" });
+  await kv.set("k", "v", 60_000);
+  const mode = (path: string) => statSync(path).mode & 0o777;
+  expect(mode(made)).toBe(0o700);
+  expect(["", "-wal", "-shm"].map((suffix) => mode(`${made}/scale.db${suffix}`))).toEqual([0o600, 0o600, 0o600]);
   await kv.close();
 });
 

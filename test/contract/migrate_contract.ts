@@ -1,4 +1,4 @@
-/** What migrations promise, on every driver: migrate_postgres.test.ts, migrate_embedded.test.ts. */
+/** What migrations promise, on every driver: migrate_postgres.test.ts, sql_embedded.test.ts. */
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 
 import { migrate, type MigrationFile, migrationStatus, pendingMigrations } from "../../src/runtime/migrate.ts";
@@ -95,6 +95,18 @@ export function migrateContract(driver: string, open: Open): void {
         message: expect.stringContaining("line 2"),
       });
       expect(await exists("half")).toBe(false);
+    });
+
+    test("a file may leave the search path empty, as a dump of pg_dump does", async () => {
+      const dump = {
+        name: "001_dump.sql",
+        text: "select pg_catalog.set_config('search_path', '', false);\ncreate table public.half (n int);",
+      };
+      const online = { name: "002_online.sql", text: `-- no transaction\n${dump.text.replace("half", "t_0")}` };
+      expect(await migrate(sql, [dump, online, { name: "003_t.sql", text: "create table t_1 (n int)" }])).toHaveLength(
+        3,
+      );
+      expect(await exists("t_1")).toBe(true);
     });
 
     test("a fleet that starts at once applies each file once", async () => {

@@ -54,6 +54,24 @@ describe("migrations on a server in use", () => {
     await sql.close();
   });
 
+  test("an invalid index with a similar name may be under construction by somebody else: it stays", async () => {
+    const sql = opener(() => url)();
+    await sql.session((session) =>
+      session.script(
+        "drop table if exists scale_migrations, alike_t; create table alike_t (id int); insert into alike_t values (1), (1)",
+      ),
+    );
+    const theirs = "create unique index concurrently alike on alike_t (id)";
+    await expect(sql.session((session) => session.script(theirs))).rejects.toMatchObject({ code: "23505" });
+    await migrate(sql, [
+      { name: "001_x.sql", text: "-- no transaction\ncreate index concurrently alike_too on alike_t (id);" },
+    ]);
+    expect(await sql.query(s("select indisvalid from pg_index where indexrelid = 'alike'::regclass"))).toEqual([
+      { indisvalid: false },
+    ]);
+    await sql.close();
+  });
+
   test("killed in the middle of a file, the next run applies it whole", async () => {
     const database = await createDatabase();
     const sql = opener(() => database)();

@@ -90,6 +90,43 @@ test("while Redis is down an enqueue fails within its timeout, and soon at once"
   await until(() => queue.enqueue("down", [job("j")]).then(Boolean, () => false));
 });
 
+test("while Redis loads its data operations are refused at once, and go on soon after it has", async () => {
+  const loading = await startRedis({
+    "key-load-delay": "8000",
+    "loading-process-events-interval-bytes": "1024",
+    rdbcompression: "no",
+  });
+  const filler = loading.client();
+  filler.on("error", () => undefined);
+  for (let key = 0; key < 500; key++) await filler.set(`filler:${key}`, "x".repeat(1_000));
+  await filler.save();
+  const slow = openQueue(loading.url, { namespace });
+  await slow.ping();
+  await loading.kill();
+  let loaded = false;
+  const started = loading.start().then(() => (loaded = true));
+  await until(() =>
+    slow.ping().then(
+      () => false,
+      () => slow.state === "down",
+    ),
+  );
+  expect(loaded).toBe(false);
+  const asked = performance.now();
+  expect(await slow.enqueue("loading", [job("j")]).catch((error: unknown) => error)).toMatchObject({
+    code: "store_unavailable",
+  });
+  expect(performance.now() - asked).toBeLessThan(50);
+  await started;
+  const back = performance.now();
+  await until(() => slow.enqueue("loading", [job("j")]).then(Boolean, () => false));
+  expect(performance.now() - back).toBeLessThan(1_500);
+  expect(await slow.stats("loading")).toMatchObject({ waiting: 1 });
+  filler.disconnect();
+  await slow.close();
+  await loading.remove();
+});
+
 test("a consumer takes again within 1.5 s of Redis answering, and what was acknowledged is there", async () => {
   const consumer = queue.consumer("restarted", "ours");
   const ids = await queue.enqueue("restarted", [job("a"), job("b", { delayMs: 1 })]);

@@ -293,7 +293,7 @@ describe.each(["real", "embedded"] as const)("demo/social on %s stores", (stores
     }
   });
 
-  // Last: afterwards this address has no log-ins left for a while.
+  // Last: afterwards this address has no sign-ups and log-ins left for a while.
   test("log-ins are limited by account and by address", async () => {
     const { account } = await member(system.url);
     const visitor = new Visitor(system.url);
@@ -310,6 +310,17 @@ describe.each(["real", "embedded"] as const)("demo/social on %s stores", (stores
     expect(byAccount.wait).toBeGreaterThan(0);
     expect((await visitor.post("/login", { email: account.email, password })).status).toBe(429);
     expect((await failUntilLimited(newAddress)).tries).toBeGreaterThan(0);
+  });
+
+  test("sign-ups are limited by address", async () => {
+    const { account } = await member(system.url);
+    const again = { name: "Again", email: account.email, password };
+    const tries = Array.from({ length: 61 }, () => new Visitor(system.url).post("/signup", again));
+    const answers = await Promise.all(tries);
+    const limited = answers.filter(({ status }) => status === 429);
+    expect(limited.length).toBeGreaterThan(0);
+    expect(Number(limited[0]!.headers.get("retry-after"))).toBeGreaterThan(0);
+    expect(answers.filter(({ status }) => ![409, 429, 503].includes(status))).toEqual([]);
   });
 });
 

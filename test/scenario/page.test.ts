@@ -89,6 +89,12 @@ browserTest("sign up, receive mail and recommendations, write, see it in the fee
   expect(await user.text("nav [aria-current=page]")).toBe("Popular");
   await user.screenshot("popular");
 
+  // A log-out that did not arrive must not be believed.
+  await user.value(`void (window.online = fetch, window.fetch = () => Promise.reject(new TypeError("no network")))`);
+  await user.click("#logout");
+  await user.sees("#announce", "You are still logged in.");
+  expect(await user.value(`document.querySelector("#composer").hidden`)).toBe(false);
+  await user.value(`void (window.fetch = window.online)`);
   await user.click("#logout");
   await user.until(`document.querySelector("#composer").hidden`);
   await user.sees("header", "Log in");

@@ -112,6 +112,18 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       expect(last.pid).toBeGreaterThan(0);
     });
 
+    test("a job of one attempt runs to completion too: the worker that died with it may never have begun it", async () => {
+      const ids = await enqueue("once", 6, { ms: 150 });
+      const victim = await worker(["--concurrency=6", "--job-lease=500ms"]);
+      await eventually(() => trace("begin").length === ids.length);
+      victim.kill("SIGKILL");
+      await victim.stop();
+      await using _ = await worker(["--job-lease=500ms"]);
+      await eventually(() => new Set(trace("end").map(({ id }) => id)).size === ids.length);
+      await eventually(async () => (await depth()).running === 0);
+      expect(await depth()).toMatchObject({ waiting: 0, delayed: 0, dead: 0 });
+    });
+
     test("SIGTERM: what runs is finished, what waits is left for others as if never touched, exit 0", async () => {
       const stopping = await worker(["--concurrency=3"]);
       const ids = await enqueue("work", 9, { ms: 400 });

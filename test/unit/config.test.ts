@@ -48,9 +48,33 @@ describe("precedence", () => {
   });
 
   test("a command's own table in the file beats the top level", () => {
-    withFile('log-level = "warn"\n[lb]\nlog-level = "error"\n[app]\nconcurrency = 3', (path) => {
+    withFile('log-level = "warn"\n[lb]\nlog-level = "error"\n[worker]\nconcurrency = 3', (path) => {
       expect(load(["--role=lb", `--config=${path}`]).config.logLevel).toBe("error");
       expect(load(["--role=worker", `--config=${path}`]).config.logLevel).toBe("warn");
+    });
+  });
+
+  test("migrate is an option at the top level of the file and a command as a table", () => {
+    withFile('migrate = "auto"', (path) => {
+      expect(load(["--role=app", `--config=${path}`]).config.migrate).toBe("auto");
+    });
+    withFile("[migrate]\nstatus = true", (path) => {
+      expect(load(["migrate", `--config=${path}`]).config.status).toBe(true);
+    });
+  });
+
+  test("PORT is the public listener's and nobody else's", () => {
+    const port = (command: string) => load([command], { PORT: "4002" }).config.listen.port;
+    expect(["--role=lb", "--role=app", "dev"].map(port)).toEqual([4002, 4002, 4002]);
+    expect(port("postgres")).toBe(0);
+    expect(helpText("postgres")).not.toContain("PORT,");
+  });
+
+  test("what a role is handed on was said to this command: by flag, environment or its own table, not to all in the file", () => {
+    withFile('concurrency = 3\nnamespace = "all"\n[dev]\nnamespace = "own"', (path) => {
+      const { config } = load(["dev", "--apps=1", `--config=${path}`], { SCALE_PUBLIC_URL: "http://a" });
+      expect([config.concurrency, config.namespace]).toEqual([3, "own"]);
+      expect([...config.given.keys()].toSorted()).toEqual(["apps", "config", "namespace", "publicUrl"]);
     });
   });
 
@@ -93,6 +117,52 @@ describe("a wrong option", () => {
     });
   });
 
+  const wrongFiles: [string, string][] = [
+    ["[[lb]]\nretries-max = 1", "lb in FILE is a command, expected one table [lb]"],
+    ["lb = 1", "lb in FILE is a command, expected one table [lb]"],
+    ["[balancer]\nretries-max = 1", "[balancer] in FILE is not a command. Fix: options at the top level or under [lb]"],
+    ["[[balancer]]\nretries-max = 1", "[balancer] in FILE is not a command"],
+    [
+      '[lb]\ndatabase-url = "postgres://db/x"',
+      "database-url in [lb] of FILE is an option of app, worker, dev, migrate, not of lb",
+    ],
+    ["[worker]\nconcurency = 1", "concurency in [worker] of FILE is not an option. Did you mean concurrency?"],
+    ["[app.listen]\nport = 1", "listen in [app] of FILE is a table, expected a value"],
+    ["listen = []\n[app]\nlisten = [{ port = 1 }]", "listen in [app] of FILE is a table, expected a value"],
+  ];
+
+  test.each(wrongFiles)("is found in the file, whichever command reads it: %p", (text, expected) => {
+    withFile(text, (path) => {
+      for (const command of ["--role=app", "dev"]) {
+        const { message, exit } = refusal(() => load([command, `--config=${path}`]));
+        expect([message.replaceAll(path, "FILE"), exit]).toEqual([expect.stringContaining(expected), 78]);
+      }
+    });
+  });
+
+  test("has a fix that can be copied to where the option stands", () => {
+    const fix = (argv: readonly string[]) => refusal(() => load(argv)).message.split("Fix: ")[1];
+    expect(fix(["--role=lb", "--trusted-proxies=x"])).toBe("--trusted-proxies=127.0.0.0/8");
+    withFile('listen = "x"', (path) => {
+      expect(fix(["--role=lb", `--config=${path}`])).toBe('listen = "0.0.0.0:8080"');
+    });
+  });
+
+  test.each([
+    ["--role=lb", "--health-interval=0", "a duration from 10ms to 1h"],
+    ["--role=lb", "--connect-timeout=0", "a duration from 1ms to 24d"],
+    ["--role=app", "--drain-timeout=30d", "a duration from 0 to 24d"],
+    ["--role=app", "--idle-timeout=256s", "a duration from 1s to 255s"],
+    ["--role=app", "--session-lifetime=0", "a duration from 1s to 3650d"],
+  ])("is a duration that no timer could keep: %s %s", (command, flag, expected) => {
+    expect(refusal(() => load([command, flag])).message).toContain(`expected ${expected} (from flag`);
+  });
+
+  test("is no duration of 0 where that means none", () => {
+    const { config } = load(["--role=app", "--drain-delay=0", "--drain-timeout=0", "--sql-statement-timeout=0"]);
+    expect([config.drainDelay, config.drainTimeout, config.sqlStatementTimeout]).toEqual([0, 0, 0]);
+  });
+
   test("never shows a secret", () => {
     const error = refusal(() => load(["--role=app"], { DATABASE_URL: "mysql://app:hunter2@db/x" }));
     expect(error.message).not.toContain("hunter2");
@@ -109,11 +179,28 @@ describe("a wrong option", () => {
     [["deev"], "Did you mean dev?"],
     [["--role=ap"], "Did you mean app?"],
     [["dev", "--role=lb"], "leave one out"],
+    [["app"], "Did you mean --role=app?"],
+    [["workr", "entry.ts"], "Did you mean --role=worker?"],
+    [["dev", "x.ts", "y.ts"], '"y.ts" is one argument too many: dev takes one'],
+    [["--role=lb", "extra"], '"extra" is one argument too many: --role=lb takes none'],
+    [["postgres", "extra"], "postgres takes none"],
+    [["dev", "--listen"], "--listen needs a value"],
   ])("%p is a question of usage, exit code 2", (argv, hint) => {
     const error = refusal(() => parseArguments(argv));
     expect(error.exit).toBe(2);
     expect(error.message).toContain(hint);
   });
+});
+
+test("an unknown flag is called that, with a value or without", () => {
+  for (const argv of [
+    ["dev", "--bogus"],
+    ["dev", "--bogus", "--apps=1"],
+    ["dev", "--bogus", "value"],
+  ]) {
+    expect(refusal(() => load(argv)).message).toContain("--bogus is not an option");
+  }
+  expect(parseArguments(["dev", "-h", "--bogus"]).help).toBe(true);
 });
 
 describe("secrets", () => {

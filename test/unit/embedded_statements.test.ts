@@ -44,6 +44,14 @@ test.each([
   expect(translated(text)).toMatchObject({ text, touchesSession: false, forgets: false });
 });
 
+test("COPY FROM STDIN is refused wherever it stands in a script, and a word in a text is not it", () => {
+  for (const script of ["copy t from stdin", "create table t (n int); -- then\n/* data */ Copy t\n FROM /**/ STDIN;"]) {
+    expect(translated(script).text).toContain("COPY FROM STDIN does not work");
+  }
+  const harmless = "select 1; insert into t values ('copy t from stdin; or'); copy t to stdout";
+  expect(translated(harmless).text).toBe(harmless);
+});
+
 test.each([
   "set work_mem = '8MB'",
   "  -- why\n SET work_mem = '8MB'",

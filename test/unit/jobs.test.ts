@@ -54,6 +54,13 @@ test("a unique key belongs to its job: another may use the same", async () => {
   expect(await b!.enqueue(null, { unique: "user:7" })).not.toEqual(first);
 });
 
+test("a unique key has a limit: it stays in the queue's memory as long as its job", async () => {
+  const enqueued = job<null>("c", () => undefined).enqueue(null, { unique: "k".repeat(513) });
+  expect(await enqueued.catch((error: unknown) => error)).toMatchObject({
+    message: expect.stringContaining("unique is not valid, expected at most 512 characters"),
+  });
+});
+
 const lossy = job<never>("lossy", () => undefined);
 const refused: readonly (readonly [unknown, RegExp])[] = [
   [{ at: { deep: [1, Number.NaN] } }, /the payload of job "lossy"\.at\.deep\[1\] is NaN/],
@@ -76,6 +83,8 @@ test("what cannot be a job is refused where it is defined, with its name", () =>
   expect(() => job("j", handler, { queue: "Über" })).toThrow(/job\("j"\): queue is not valid, expected lower-case/);
   expect(() => job("j", handler, { attempts: 0 })).toThrow(/attempts is not valid, expected a whole number/);
   expect(() => job("j", handler, { timeout: "soon" })).toThrow(/timeout is not valid, expected a duration such as/);
+  expect(() => job("j", handler, { timeout: "30d" })).toThrow(/timeout is not valid, expected 1ms–7d/);
+  expect(() => job("j", handler, { timeout: 0 })).toThrow(/timeout is not valid, expected 1ms–7d/);
   expect(() => job("j", handler, { backoff: { base: "1s", max: "x" } })).toThrow(/backoff\.max is not valid/);
 });
 

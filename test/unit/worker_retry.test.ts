@@ -35,6 +35,20 @@ test("an attempt that was stopped, or could not begin, does not count", () => {
 });
 
 test("a job whose worker died in its last attempt is not begun once more", () => {
-  expect(verdictBefore(10, policy)).toBeUndefined();
-  expect(verdictBefore(11, policy)).toMatchObject({ to: "discarded", attempts: 10 });
+  expect(verdictBefore(10, 10, policy)).toBeUndefined();
+  expect(verdictBefore(11, 11, policy)).toMatchObject({ to: "discarded", attempts: 10 });
+});
+
+test("a job of few attempts outlives workers that died before they began it, but not for ever", () => {
+  const once = { ...policy, attemptsMax: 1 };
+  expect([1, 2, 3].map((deliveries) => verdictBefore(deliveries, deliveries, once))).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  expect(verdictBefore(4, 4, once)).toEqual({
+    to: "discarded",
+    attempts: 3,
+    reason: "its worker died or hung 3 times in a row",
+  });
 });

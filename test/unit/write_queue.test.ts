@@ -92,6 +92,21 @@ describe("a write queue", () => {
     expect(queue.flushOnDrain()).toBe(false);
   });
 
+  test("is full whichever way the bytes came", () => {
+    const socket = new Sluggish(0);
+    const queue = new WriteQueue(socket);
+    const head = Buffer.from("a head of a response");
+    for (let kept = 0; kept <= highWaterBytes; kept += head.length) {
+      const at = queue.reserve(1_000);
+      queue.commit(at + head.copy(queue.staged(), at));
+      flushStaged();
+    }
+    expect(queue.isFull).toBe(true);
+    socket.room = 1e6;
+    expect(queue.flushOnDrain()).toBe(true);
+    expect(queue.isFull).toBe(false);
+  });
+
   test("does not ask a source to go on that was never paused", () => {
     const socket = new Sluggish(0);
     const queue = new WriteQueue(socket);

@@ -53,7 +53,12 @@ function become(next: Account | null): void {
 }
 
 async function logout(): Promise<void> {
-  await api.logout().catch(nobody);
+  try {
+    await api.logout();
+  } catch (error) {
+    if (!(error instanceof Failed)) throw error;
+    return announce(`You are still logged in. ${error.message}`);
+  }
   become(null);
   announce("You are logged out.");
   find("[data-opens=login]", HTMLButtonElement).focus();

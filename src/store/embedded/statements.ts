@@ -2,6 +2,7 @@
  * What a client's messages become before they enter the shared session. Prepared statements get their connection's prefix, so that two
  * clients may use one name. Statements that would reach other connections, or wait for data that cannot come, are replaced. Pure.
  */
+import { splitScript } from "../sql/script.ts";
 import { closeStatement, eachMessage, message, query, stringAt } from "./messages.ts";
 
 export interface Translation {
@@ -25,15 +26,16 @@ const comments = /^(?:\s|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/;
 const touching = /(?:^|;)\s*(?:set|reset)\b|\bset_config\b|advisory/i;
 const forgetting = /^(?:discard\s+all|deallocate\s+(?:prepare\s+)?all)\b/i;
 
+/** Waits for data that cannot come, and ends PostgreSQL with it: also in the middle of a script. */
+const copyFromStdin = /^copy\b[^]*\bfrom\s+stdin\b/i;
+const comment = /--[^\n]*|\/\*[^]*?\*\//g;
+const copyRefused = refuse(
+  "COPY FROM STDIN does not work on the embedded database",
+  "insert … select from unnest() or generate_series()",
+);
+
 /** Statement in place of the given one, where that cannot be run as it is. */
 const replacements: readonly (readonly [RegExp, string])[] = [
-  [
-    /^copy\b[^]*\bfrom\s+stdin\b/i,
-    refuse(
-      "COPY FROM STDIN does not work on the embedded database",
-      "insert … select from unnest() or generate_series()",
-    ),
-  ],
   [
     /^listen\b/i,
     refuse("LISTEN does not work on the embedded database, whose one session is shared", "ask again after a pause"),
@@ -134,8 +136,13 @@ type Seen = { -readonly [K in "complete" | "touchesSession" | "forgets"]: boolea
 
 function replacementOf(text: string, seen: Seen): string {
   const bare = text.replace(comments, "");
-  const replaced = replacements.find(([pattern]) => pattern.test(bare))?.[1] ?? text;
+  const replaced = copies(text) ? copyRefused : (replacements.find(([pattern]) => pattern.test(bare))?.[1] ?? text);
   seen.touchesSession ||= touching.test(bare) || replaced !== text;
   seen.forgets ||= forgetting.test(bare);
   return replaced;
+}
+
+function copies(text: string): boolean {
+  if (!/\bstdin\b/i.test(text)) return false;
+  return splitScript(text).some((statement) => copyFromStdin.test(statement.text.replaceAll(comment, " ")));
 }

@@ -4,6 +4,7 @@
  */
 import type { Database } from "bun:sqlite";
 
+import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
 import { envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
 import type { Consumer, Lease, Settlement } from "./queue.ts";
@@ -142,16 +143,4 @@ export class SqliteConsumer implements Consumer {
 
 function tokenOf(lease: Lease): Token {
   return [idInQueue(lease), lease.owner, lease.deliveries];
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -1,10 +1,10 @@
 /**
  * One connection to Redis: options, state and the limit on every operation. The only file that constructs a client.
  *
- *      connecting ──ready──▶ ready ──close──▶ connecting ──second refusal──▶ down ──ready──▶ ready        any ──close()──▶ closed
+ *      connecting ──ready──▶ ready ──close──▶ connecting ──second refusal, deadline──▶ down ──ready──▶ ready     any ──close()──▶ closed
  *
  * Invariant: a command settles. It waits through one reconnect, is refused at once while the server is known to be down, and is given
- * up at its deadline. What commands mean is not here: that is kv/redis.ts and queue/redis.ts.
+ * up at its deadline. So no more wait for a server that is away, or loads its data for minutes, than came in one deadline. What commands mean is not here: that is kv/redis.ts and queue/redis.ts.
  */
 import { Redis, ReplyError } from "ioredis";
 
@@ -46,6 +46,7 @@ export class RedisConnection {
       connectionName: options.name,
       connectTimeout: connectTimeoutMs,
       socketTimeout: silentSocketMs,
+      maxLoadingRetryTime: reconnectDelayMsMax,
       enableAutoPipelining: options.blocking !== true,
       maxRetriesPerRequest: 1,
       autoResendUnfulfilledCommands: options.onLostReply === "resend",
@@ -68,13 +69,17 @@ export class RedisConnection {
       throw this.#unavailable(what, `the connection is ${this.#state}`);
     const limitMs = timeoutMs ?? this.#options.operationTimeoutMs;
     try {
-      return await withDeadline(operation(this.client), limitMs, () =>
-        this.#unavailable(what, `no answer within ${limitMs}ms`),
-      );
+      return await withDeadline(operation(this.client), limitMs, () => this.#late(what, limitMs));
     } catch (error) {
       if (error instanceof ScaleError) throw error;
       throw this.#unavailable(what, messageOf(error), error);
     }
+  }
+
+  #late(what: string, limitMs: number): ScaleError {
+    const reason = `no answer within ${limitMs}ms`;
+    if (this.#state === "connecting") this.#become("down", this.#lastError || reason);
+    return this.#unavailable(what, reason);
   }
 
   /** Idempotent. Commands still waiting are rejected. */

@@ -34,6 +34,8 @@ export async function createLog(session: SqlSession): Promise<void> {
 }
 
 export async function recordMigration(session: SqlSession, name: string, checksum: string): Promise<void> {
+  // What pg_dump writes begins by emptying the search path, and the table is found by it.
+  await session.script("reset search_path");
   await session.query(statement(`insert into ${table} (name, checksum) values ($1, $2)`, name, checksum));
 }
 
@@ -48,12 +50,17 @@ export async function tryMigrationLock(session: SqlSession): Promise<boolean> {
 
 /** Indexes named in `text` that an interrupted CREATE INDEX CONCURRENTLY left behind: there, maintained, and used by no query. */
 export async function invalidIndexes(session: SqlSession, text: string): Promise<string[]> {
-  const rows = await session.query<{ index: string }>(
+  const rows = await session.query<{ index: string; name: string }>(
     statement(
-      `select c.oid::regclass::text as index from pg_index i join pg_class c on c.oid = i.indexrelid
-       where not i.indisvalid and position(c.relname in $1) > 0`,
-      text,
+      `select c.oid::regclass::text as index, c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid
+       where not i.indisvalid and c.relkind = 'i'`,
     ),
   );
-  return rows.map((row) => row.index);
+  return rows.filter(({ name }) => mentions(text, name)).map(({ index }) => index);
+}
+
+/** As a whole word: an index with a similar name may be under construction by somebody else. */
+function mentions(text: string, name: string): boolean {
+  const words: readonly string[] = text.toLowerCase().match(/[\w$\u0080-\uffff]+/g) ?? [];
+  return words.includes(name.toLowerCase()) || text.includes(`"${name}"`);
 }

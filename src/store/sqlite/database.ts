@@ -5,7 +5,7 @@
  * synchronous=NORMAL: a process that dies loses nothing; a power cut may lose the last moments, never the file's consistency.
  */
 import { Database } from "bun:sqlite";
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 
 import { messageOf, ScaleError } from "../../std/errors.ts";
@@ -43,7 +43,8 @@ export class SqliteStore {
 
   #create(path: string): Database {
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      createPrivately(path);
       return new Database(path, { create: true, strict: true });
     } catch (error) {
       throw this.#unavailable("create the file", messageOf(error), error);
@@ -82,5 +83,17 @@ export class SqliteStore {
       cause,
       hint: "check that the directory is writable, on a local disk and not full",
     });
+  }
+}
+
+/**
+ * Sessions and payloads are nobody else's to read; SQLite gives its files beside it the same mode. A file that is there is not even
+ * opened: closing it again would drop the locks this process holds on it (fcntl(2)).
+ */
+function createPrivately(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if ((error as { code?: string }).code !== "EEXIST") throw error;
   }
 }

@@ -1,0 +1,23 @@
+/** A child process as its supervisor sees it. */
+import { expect, test } from "bun:test";
+
+import { spawnChild } from "../../src/io/spawn.ts";
+
+const run = (script: string, onLine: (line: string) => void = () => undefined) =>
+  spawnChild({ command: ["sh", "-c", script], env: { PATH: process.env["PATH"] ?? "" }, onLine }).exited;
+
+test("says how it ended, after its last line", async () => {
+  const lines: string[] = [];
+  expect(await run("echo one; echo two >&2; printf three; exit 3", (line) => lines.push(line))).toEqual({
+    code: 3,
+    how: "code 3",
+  });
+  expect(lines.toSorted()).toEqual(["one", "three", "two"]);
+  expect(await run("kill -9 $$")).toEqual({ code: 137, how: "signal SIGKILL" });
+});
+
+test("has ended when it has ended, whatever it started holds its output open", async () => {
+  const before = performance.now();
+  expect(await run("sleep 5 & exit 3")).toEqual({ code: 3, how: "code 3" });
+  expect(performance.now() - before).toBeLessThan(4_000);
+});
