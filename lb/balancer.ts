@@ -13,7 +13,7 @@ export interface Counters {
   readonly sent: Traffic;
   exchangesInFlight: number;
   retriesAfterConnect: number;
-  retriesAfterStale: number;
+  retriesAfterUnanswered: number;
 }
 
 export interface Balancer {
@@ -35,6 +35,6 @@ export function noCounts(): Counters {
     sent: { bytes: 0 },
     exchangesInFlight: 0,
     retriesAfterConnect: 0,
-    retriesAfterStale: 0,
+    retriesAfterUnanswered: 0,
   };
 }

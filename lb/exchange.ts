@@ -43,8 +43,6 @@ export class Exchange implements UpstreamUser {
   #target: Target | undefined;
   #upstream: Upstream | undefined;
   #tried: readonly Target[] = noTargets;
-  /** The attempt under way runs on a connection that has served before. */
-  #isReused = false;
   #isRequestRead: boolean;
   /** A wait for the client, not for the target: what a timeout then means. */
   #waitsForClient = false;
@@ -83,12 +81,12 @@ export class Exchange implements UpstreamUser {
 
   // From the upstream
 
-  attached(upstream: Upstream, isReused: boolean): void {
+  attached(upstream: Upstream): void {
     this.#phase = "waiting";
     this.#upstream = upstream;
-    this.#isReused = isReused;
     upstream.sendHead(this.#head, this.#rewritten.added);
-    this.#await(!this.#isRequestRead);
+    // A client that waits for 100 (Continue) waits for the target.
+    this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
     if (this.#isRequestRead) upstream.endBody();
     else this.#downstream.resumeBody();
   }
@@ -101,7 +99,9 @@ export class Exchange implements UpstreamUser {
   }
 
   responseInterim(head: ResponseHead): void {
-    if (this.#phase === "waiting") this.#downstream.sendInterim(head);
+    if (this.#phase !== "waiting") return;
+    this.#await(!this.#isRequestRead && (head.status === 100 || !this.#head.expectsContinue));
+    this.#downstream.sendInterim(head);
   }
 
   responseHead(head: ResponseHead): void {
@@ -133,12 +133,13 @@ export class Exchange implements UpstreamUser {
   upstreamFailed(error: ScaleError, sawBytes: boolean): void {
     if (this.#phase === "done") return;
     this.#upstream = undefined;
-    if (this.#phase === "waiting") this.#failedAttempt(this.#isReused && !sawBytes ? "stale" : "sent", error);
+    if (this.#phase === "waiting") this.#failedAttempt(sawBytes ? "begun" : "unanswered", error);
     else this.#cutShort(error);
   }
 
-  upstreamDrained(): void {
+  upstreamDrained(hasRoom: boolean): void {
     if (this.#phase !== "waiting" && this.#phase !== "answering") return;
+    if (!hasRoom) return this.#moved(false);
     this.#await(!this.#isRequestRead);
     this.#downstream.resumeBody();
   }
@@ -158,8 +159,9 @@ export class Exchange implements UpstreamUser {
     this.#upstream.endBody();
   }
 
-  downstreamDrained(): void {
+  downstreamDrained(hasRoom: boolean): void {
     if (this.#phase !== "answering") return;
+    if (!hasRoom) return this.#moved(true);
     this.#await(false);
     this.#upstream?.resumeBody();
   }
@@ -198,13 +200,14 @@ export class Exchange implements UpstreamUser {
   #failedAttempt(failure: Failure, error: ScaleError): void {
     const target = this.#target!;
     const { config, counters } = this.#balancer;
-    this.#tried = [...this.#tried, target];
-    const attempts = { made: this.#tried.length, retriesMax: config.retriesMax };
-    const elsewhere = this.#service.routable.some((each) => !this.#tried.includes(each));
+    const tried = [...this.#tried, target];
+    const elsewhere = this.#service.routable.some((each) => !tried.includes(each));
+    const attempts = { made: tried.length, retriesMax: config.retriesMax };
     if (!elsewhere || !mayRetry(failure, this.#head, attempts)) return this.#fail(error);
+    this.#tried = tried;
     this.#leaveTarget();
     if (failure === "connect") counters.retriesAfterConnect++;
-    else counters.retriesAfterStale++;
+    else counters.retriesAfterUnanswered++;
     this.#phase = "choosing";
     this.attempt();
   }
@@ -282,5 +285,10 @@ export class Exchange implements UpstreamUser {
     const { bodyTimeout, responseTimeout } = this.#balancer.config;
     this.#waitsForClient = client;
     this.#downstream.deadline = clock.now + (client ? bodyTimeout : responseTimeout);
+  }
+
+  /** The client, or the target, took some of what waits for it: if that is what is awaited, it goes on. */
+  #moved(client: boolean): void {
+    if (this.#waitsForClient === client) this.#await(client);
   }
 }

@@ -67,20 +67,32 @@ export class Front {
 
   #accept(socket: TcpSocket): Http1Downstream | undefined {
     const { counters, config } = this.#balancer;
+    // A client that connected and reset it has no address any more, whatever the type says.
+    const remoteAddress = socket.remoteAddress as string | undefined;
+    if (remoteAddress === undefined) return undefined;
     if (this.#connections.size >= config.connectionsMax) {
       counters.connectionsRefused++;
       return undefined;
     }
     tick();
     counters.connectionsAccepted++;
-    const peer = peerOf(socket.remoteAddress, config.trustedProxies);
+    const peer = peerOf(remoteAddress, config.trustedProxies);
     const connection = new Http1Downstream(this.#balancer, socket, peer, this);
     this.#connections.add(connection);
     return connection;
   }
 
   #sweep(now: number): void {
-    for (const connection of this.#connections) if (connection.deadline <= now) connection.expire();
+    for (const connection of this.#connections) if (connection.deadline <= now) expire(connection);
     for (const target of this.#balancer.routes.fallback.targets) target.pool.sweep(now);
+  }
+}
+
+/** As with a socket's events: what goes wrong with one connection ends that one and no other. */
+function expire(connection: Http1Downstream): void {
+  try {
+    connection.expire();
+  } catch (error) {
+    connection.failed(error);
   }
 }

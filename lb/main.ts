@@ -56,6 +56,13 @@ function targetsOf(config: Config): Target[] {
       hint: "--backend=HOST:PORT, once for each application server",
     });
   }
+  const names = config.backend.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new ScaleError("configuration_invalid", `--backend=${twice} is given twice`, {
+      hint: `give it once; weight=N after it makes its share larger: --backend=${twice},weight=2`,
+    });
+  }
   return config.backend.map((backend) => ({
     backend,
     name: backend.name,

@@ -17,7 +17,7 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, checker
   });
   collect("lb_retries_total", (report) => {
     report({ reason: "connect" }, counters.retriesAfterConnect);
-    report({ reason: "stale" }, counters.retriesAfterStale);
+    report({ reason: "unanswered" }, counters.retriesAfterUnanswered);
   });
   publishTargets(balancer.routes.fallback.targets, checker);
 }

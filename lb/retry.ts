@@ -5,19 +5,19 @@ import { isSafe, length, type RequestHead } from "../src/wire/message.ts";
 export type Failure =
   /** Nothing was sent: any request may go elsewhere. */
   | "connect"
-  /** A pooled connection ended before the first byte of a response: the target had most likely closed it while idle. */
-  | "stale"
-  /** The target had the request, or part of it. */
-  | "sent";
+  /** The connection ended before the first byte of a response: nobody knows how far the target came with it. */
+  | "unanswered"
+  /** A response had begun. */
+  | "begun";
 
 export interface Attempts {
   readonly made: number;
   readonly retriesMax: number;
 }
 
-/** A retry must be provably without effect, or of a method that has none (RFC 9110 §9.2.2), and the body still to hand. */
+/** Only what was not sent, or is of a method without effect (RFC 9110 §9.2.2) and has no body, which would be gone. */
 export function mayRetry(failure: Failure, head: RequestHead, attempts: Attempts): boolean {
   if (attempts.made > attempts.retriesMax) return false;
   if (failure === "connect") return true;
-  return failure === "stale" && isSafe(head.method) && head.bodyLength === length.none;
+  return failure === "unanswered" && isSafe(head.method) && head.bodyLength === length.none;
 }

@@ -42,8 +42,8 @@ export interface Upstream extends BodySource, BodySink {
 
 /** Who uses an upstream: an exchange, or a health check. */
 export interface UpstreamUser {
-  /** Connected: send the head. `isReused` when the connection has served before, so that its end may have crossed the request. */
-  attached(upstream: Upstream, isReused: boolean): void;
+  /** Connected: send the head. */
+  attached(upstream: Upstream): void;
   connectFailed(reason: string): void;
   responseInterim(head: ResponseHead): void;
   /** The head is valid during the call only. */
@@ -52,5 +52,6 @@ export interface UpstreamUser {
   responseEnd(): void;
   /** No response, or not all of it. `sawBytes`: some of it had come. */
   upstreamFailed(error: ScaleError, sawBytes: boolean): void;
-  upstreamDrained(): void;
+  /** The target took some of what waits for it. `hasRoom`: the source may go on. */
+  upstreamDrained(hasRoom: boolean): void;
 }

@@ -89,16 +89,22 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
   }
 
   drained(): void {
-    const hasDrained = this.#queue.flushOnDrain();
+    const hasRoom = this.#queue.flushOnDrain();
     if (this.#phase === "linger") this.#advanceLinger();
-    else if (!hasDrained || this.#phase === "closed") return;
-    else if (this.#exchange !== undefined) this.#exchange.downstreamDrained();
-    else this.#goOn();
+    else if (this.#phase === "exchange") this.#exchange?.downstreamDrained(hasRoom);
+    else if (this.#phase !== "closed") this.#answerTaken(hasRoom);
+  }
+
+  /** A client that reads the last answer slowly is not idle. */
+  #answerTaken(hasRoom: boolean): void {
+    if (this.#phase === "idle") this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
+    if (hasRoom) this.#goOn();
   }
 
   /** A client that ends its side has left: half-closed clients are rare, and a request nobody waits for holds a target. */
   ended(): void {
-    this.close();
+    if (this.#phase === "exchange") this.close();
+    else if (this.#phase !== "closed") this.#beginLinger(false);
   }
 
   closed(): void {
@@ -120,9 +126,9 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
     else this.close();
   }
 
-  /** Closes the connection as soon as no request is under way. */
+  /** Closes the connection if no request is under way and what was answered has been sent. */
   drain(): void {
-    if (this.#phase === "idle" && this.#held.isEmpty) this.close();
+    if (this.#phase === "idle" && this.#held.isEmpty) this.#beginLinger(false);
   }
 
   /** Ends the connection and, if its response was not whole, the exchange. What the kernel has still goes out. */
@@ -173,7 +179,10 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
     if (this.#closesAfter) return this.#beginLinger(mayComeMore);
     this.#phase = "idle";
     this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
-    if (!this.#isConsuming) this.#goOn();
+    if (this.#isConsuming) return;
+    this.#goOn();
+    // The head may have gone out before the draining began, with no word of it.
+    if (this.#balancer.isDraining) this.drain();
   }
 
   /** Only a length, or chunks without the last, shows that something is missing: else it takes a reset. */
@@ -203,7 +212,7 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
     try {
       this.#interpret(bytes);
     } catch (error) {
-      if (!(error instanceof ScaleError)) throw error;
+      if (!(error instanceof ScaleError) || error.source !== "client") throw error;
       this.#malformed(error);
     } finally {
       this.#isConsuming = false;

@@ -75,9 +75,10 @@ class Probe implements UpstreamUser {
   }
 
   responseBody(bytes: Buffer, start: number, end: number): void {
-    if (this.#text.length < bodyBytesMax) this.#text += bytes.toString("latin1", start, end);
-    else this.#upstream.abort();
-    if (this.#text.length >= bodyBytesMax) this.responseEnd();
+    this.#text += bytes.toString("latin1", start, Math.min(end, start + bodyBytesMax));
+    if (this.#text.length < bodyBytesMax) return;
+    this.#upstream.abort();
+    this.responseEnd();
   }
 
   responseEnd(): void {

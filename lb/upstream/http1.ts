@@ -63,7 +63,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     this.#queue = new WriteQueue(socket);
     this.#writer = new BodyWriter(this.#queue);
     if (this.#pool !== undefined) this.#pool.open++;
-    if (this.#user !== undefined) this.attach(this.#user, false);
+    if (this.#user !== undefined) this.attach(this.#user);
     else if (!this.#toPool()) this.close();
   }
 
@@ -74,14 +74,14 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   }
 
   /** Starts to serve `user`. */
-  attach(user: UpstreamUser, isReused: boolean): void {
+  attach(user: UpstreamUser): void {
     this.#phase = "busy";
     this.#user = user;
     this.#isRequestSent = false;
     this.#isHeadRead = false;
     this.#sawBytes = false;
     this.#interims = 0;
-    user.attached(this, isReused);
+    user.attached(this);
   }
 
   // From the user
@@ -154,7 +154,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   }
 
   drained(): void {
-    if (this.#queue!.flushOnDrain()) this.#user?.upstreamDrained();
+    this.#user?.upstreamDrained(this.#queue!.flushOnDrain());
   }
 
   ended(): void {
@@ -193,6 +193,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     this.#isHeadRead = true;
     this.#reader.begin(parser.hasBody ? parser.bodyLength : length.none, parser.isChunked);
     this.#user!.responseHead(parser);
+    parser.release();
     return after;
   }
 
@@ -204,7 +205,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
       throw new ScaleError("upstream_malformed", `more than ${interimMax} interim responses came`);
     }
     this.#user!.responseInterim(parser);
-    parser.afterInterim();
+    parser.release();
   }
 
   body(bytes: Buffer, start: number, end: number): void {
@@ -215,7 +216,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   #completed(nothingFollowed: boolean): void {
     const user = this.#user;
     this.#user = undefined;
-    const mayServeAgain = this.#parser.keepsAlive && this.#isRequestSent && nothingFollowed;
+    const isRequestGone = this.#isRequestSent && this.#queue!.pendingBytes === 0;
+    const mayServeAgain = this.#parser.keepsAlive && isRequestGone && nothingFollowed;
     if (!mayServeAgain || !this.#toPool()) this.close();
     user?.responseEnd();
   }

@@ -30,10 +30,6 @@ export class Pool {
     this.#limits = limits;
   }
 
-  get idle(): number {
-    return this.#idle.length;
-  }
-
   /**
    * Attaches `user` to an idle connection at once and returns undefined; or starts to connect and returns what is being connected:
    * `abort` on it means that the user no longer waits.
@@ -41,7 +37,7 @@ export class Pool {
   acquire(user: UpstreamUser): Upstream | undefined {
     const idle = this.#idle.pop();
     if (idle !== undefined) {
-      idle.attach(user, true);
+      idle.attach(user);
       return undefined;
     }
     this.connects++;

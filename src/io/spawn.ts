@@ -6,23 +6,33 @@ export interface ChildOptions {
   readonly onLine: (line: string) => void;
 }
 
+export interface Ended {
+  /** 128 and more after a signal. */
+  readonly code: number;
+  /** "code 1", "signal SIGKILL". */
+  readonly how: string;
+}
+
 export interface Child {
   readonly pid: number;
-  /** Resolves with how it ended: "code 1", "signal SIGKILL". */
-  readonly exited: Promise<string>;
+  /** Resolves once it has ended and what it wrote has been passed on. */
+  readonly exited: Promise<Ended>;
   kill(signal: "SIGTERM" | "SIGKILL"): void;
 }
 
 /** A line longer than this is passed on in pieces: a child that never writes a newline must not fill our memory. */
 const lineCharactersMax = 64 * 1024;
+/** What it started itself may outlive it and hold its output open; the rest of its own is here by then. */
+const outputMilliseconds = 500;
 
 /** Starts a child in a process group of its own, so that Ctrl-C on the terminal reaches only the supervisor, which drains in order. */
 export function spawnChild({ command, env, onLine }: ChildOptions): Child {
   const child = Bun.spawn([...command], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", detached: true });
   const output = Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]);
-  const exited = Promise.all([child.exited, output]).then(([code]) =>
-    child.signalCode ? `signal ${child.signalCode}` : `code ${code}`,
-  );
+  const exited = child.exited.then(async (code) => {
+    await Promise.race([output, Bun.sleep(outputMilliseconds)]);
+    return { code, how: child.signalCode ? `signal ${child.signalCode}` : `code ${code}` };
+  });
   return { pid: child.pid, exited, kill: (signal) => child.kill(signal) };
 }
 

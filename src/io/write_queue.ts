@@ -57,7 +57,7 @@ export class WriteQueue {
     return this.#tailEnd - this.#tailStart + (stagedBy === this ? stagedBytes : 0);
   }
 
-  /** Whether a source has been told to pause and not yet to go on. */
+  /** Whether the high-water mark was passed, and the low one not yet since: no source should go on. */
   get isFull(): boolean {
     return this.#isHigh;
   }
@@ -73,7 +73,7 @@ export class WriteQueue {
       if (stagedBy === this) this.flush();
       this.#send(bytes, start, length);
     }
-    return this.#belowHighWater();
+    return !this.#isHigh;
   }
 
   /** Room for `bytesMax` bytes in `staged()`, from the returned index on; `commit` says how far it was filled. */
@@ -106,7 +106,7 @@ export class WriteQueue {
     if (length > 0) this.#send(stage, 0, length);
   }
 
-  /** The socket can take more. True once, when a source that was told to pause may go on. */
+  /** The socket can take more. True once, when the queue is no longer full. */
   flushOnDrain(): boolean {
     if (this.#tail !== undefined) this.#sendTail();
     if (!this.#isHigh || this.pendingBytes > lowWaterBytes) return false;
@@ -124,12 +124,6 @@ export class WriteQueue {
     stagedBytes = 0;
   }
 
-  #belowHighWater(): boolean {
-    if (this.#tailEnd - this.#tailStart <= highWaterBytes) return true;
-    this.#isHigh = true;
-    return false;
-  }
-
   #send(bytes: Buffer, start: number, length: number): void {
     if (this.#isClosed) return;
     if (this.#traffic !== undefined) this.#traffic.bytes += length;
@@ -138,7 +132,10 @@ export class WriteQueue {
     if (taken < length) this.#keep(bytes, start + taken, length - taken);
   }
 
+  /** However it came here: what was staged by `commit` alone fills the queue as well. */
   #keep(bytes: Buffer, start: number, length: number): void {
+    const waiting = this.#tailEnd - this.#tailStart;
+    this.#isHigh ||= waiting + length > highWaterBytes;
     // A read's buffer is nobody else's and is kept as it is; the stage is used again at once.
     if (this.#tail === undefined && bytes !== stage) {
       this.#tail = bytes;
@@ -146,7 +143,6 @@ export class WriteQueue {
       this.#tailEnd = start + length;
       return;
     }
-    const waiting = this.#tailEnd - this.#tailStart;
     if (waiting + length > queueBytesMax) {
       throw new ScaleError("internal", `a write queue holds ${waiting} bytes and was given ${length} more`);
     }

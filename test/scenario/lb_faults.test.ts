@@ -148,38 +148,41 @@ describe("a request is sent again", () => {
     expect(await metric(lb.adminUrl, "lb_retries_total")).toBe(5);
   });
 
-  const dropsSecond =
-    (counts: { seen: number }): Script =>
+  /** Ends without a byte when it is asked for the `nth` time: the first on a new connection, the second on a kept one. */
+  const drops =
+    (nth: number, counts: { seen: number }): Script =>
     (peer) => {
-      // The connection has served before and ends without a byte: what an idle timeout of the application looks like.
-      if (++counts.seen === 2) peer.reset();
+      if (++counts.seen === nth) peer.reset();
       else peer.send(answer(`answer ${counts.seen}`));
     };
 
-  test("when a kept connection turns out to be closed and the method is safe", async () => {
-    const counts = { seen: 0 };
-    using one = rawBackend(dropsSecond(counts));
-    using two = rawBackend(hello);
-    await using lb = await balancer([`${one.address},weight=2`, two]);
-    for (let n = 0; n < 6; n++) expect(await exchange(lb.url, get("/", closing))).toStartWith("HTTP/1.1 200 OK");
-    expect(counts.seen).toBeGreaterThan(1);
-  });
+  describe.each([
+    ["new", 1],
+    ["kept", 2],
+  ])("when a %s connection ends without an answer", (_, nth) => {
+    test("and the method is safe", async () => {
+      const counts = { seen: 0 };
+      using one = rawBackend(drops(nth, counts));
+      using two = rawBackend(hello);
+      await using lb = await balancer([`${one.address},weight=2`, two]);
+      for (let n = 0; n < 6; n++) expect(await exchange(lb.url, get("/", closing))).toStartWith("HTTP/1.1 200 OK");
+      expect(counts.seen).toBeGreaterThan(1);
+      expect(await metric(lb.adminUrl, "lb_retries_total", { reason: "unanswered" })).toBe(1);
+      await eventually(() => lb.log().filter((line) => line.includes('"retries":1')).length === 1);
+    });
 
-  test("but never a POST that was sent", async () => {
-    const counts = { seen: 0 };
-    using one = rawBackend(dropsSecond(counts));
-    using two = rawBackend(hello);
-    await using lb = await balancer([`${one.address},weight=2`, two]);
-    const statuses: string[] = [];
-    for (let n = 0; n < 6; n++) {
-      statuses.push(
-        (await exchange(lb.url, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")).slice(
-          9,
-          12,
-        ),
-      );
-    }
-    expect(statuses.filter((status) => status === "502")).toHaveLength(1);
-    expect(one.heads.length + two.heads.length).toBe(6);
+    test("but never a POST", async () => {
+      const counts = { seen: 0 };
+      using one = rawBackend(drops(nth, counts));
+      using two = rawBackend(hello);
+      await using lb = await balancer([`${one.address},weight=2`, two]);
+      const post = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+      const statuses: string[] = [];
+      for (let n = 0; n < 6; n++) statuses.push((await exchange(lb.url, post)).slice(9, 12));
+      expect(statuses.filter((status) => status === "502")).toHaveLength(1);
+      expect(one.heads.length + two.heads.length).toBe(6);
+      const line = await eventually(() => lb.log().find((each) => each.includes('"status":502')));
+      expect(JSON.parse(line)).not.toHaveProperty("retries");
+    });
   });
 });

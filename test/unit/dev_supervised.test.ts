@@ -1,6 +1,6 @@
 /** A child of scale dev, kept running, as small shell scripts show it. */
-import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -101,15 +101,43 @@ test("what takes long is said in one line, with who waits for the same", () => {
   ).toBe("not ready after 5s: app-1, app-2 (sql is down); worker (new)");
 });
 
-test("a watched directory that is removed ends nothing", async () => {
-  const directory = mkdtempSync(join(tmpdir(), "scale-watch-"));
+describe("of a watched directory", () => {
   const changed: string[] = [];
-  writeFileSync(join(directory, "entry.ts"), "");
-  const stop = watchSource(directory, {
-    onChange: (file) => changed.push(file),
-    onError: (error) => changed.push(error.message),
+  let directory = "";
+  let stop = (): void => undefined;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "scale-watch-"));
+    mkdirSync(join(directory, "run"));
+    writeFileSync(join(directory, "entry.ts"), "");
+    changed.length = 0;
+    stop = watchSource(directory, {
+      except: [join(directory, "run")],
+      onChange: (file) => changed.push(file),
+      onError: (error) => changed.push(error.message),
+    });
   });
-  rmSync(directory, { recursive: true });
-  await eventually(() => changed.length > 0);
-  stop();
+  afterEach(() => {
+    stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test("a changed source is told, what dev writes itself is not", async () => {
+    writeFileSync(join(directory, "entry.ts"), "1");
+    writeFileSync(join(directory, "run", "app-1.json"), "{}");
+    writeFileSync(join(directory, "notes.txt"), "");
+    await eventually(() => changed.length > 0);
+    expect(changed).toEqual(["entry.ts"]);
+  });
+
+  test("that is not there, is told", () => {
+    const errors: string[] = [];
+    const none = { except: [], onChange: () => undefined, onError: (error: Error) => errors.push(error.message) };
+    watchSource(join(directory, "none"), none)();
+    expect(errors).toEqual([expect.stringContaining("ENOENT")]);
+  });
+
+  test("the removal ends nothing", async () => {
+    rmSync(directory, { recursive: true });
+    await eventually(() => changed.length > 0);
+  });
 });

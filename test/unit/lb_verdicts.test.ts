@@ -18,13 +18,13 @@ describe("a failed request is sent again", () => {
   const cases: readonly (readonly [failure: Failure, method: string, lines: readonly string[], verdict: boolean])[] = [
     ["connect", "GET", [], true],
     ["connect", "POST", [body], true],
-    ["stale", "GET", [], true],
-    ["stale", "HEAD", [], true],
-    ["stale", "GET", [body], false],
-    ["stale", "POST", [], false],
-    ["stale", "PUT", [], false],
-    ["sent", "GET", [], false],
-    ["sent", "POST", [body], false],
+    ["unanswered", "GET", [], true],
+    ["unanswered", "HEAD", [], true],
+    ["unanswered", "GET", [body], false],
+    ["unanswered", "POST", [], false],
+    ["unanswered", "PUT", [], false],
+    ["begun", "GET", [], false],
+    ["begun", "POST", [body], false],
   ];
   test.each(cases)("%s of %s %j: %p", (failure, method, lines, verdict) => {
     expect(mayRetry(failure, request(method, ...lines), { made: 1, retriesMax: 2 })).toBe(verdict);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { BodyReader } from "../../src/wire/http1/body_reader.ts";
+import { TrailerParser } from "../../src/wire/http1/trailer_parser.ts";
 import { length } from "../../src/wire/message.ts";
 
 const limits = { headBytesMax: 1024, headFieldsMax: 10, targetBytesMax: 100 };
@@ -87,6 +88,13 @@ describe("a chunked body", () => {
   test("with trailers beyond the limit of a head is too large", () => {
     const trailers = `0\r\nX: ${"x".repeat(1100)}\r\n\r\n`;
     expect(() => readChunked(trailers, 100)).toThrow(expect.objectContaining({ code: "head_too_large" }));
+  });
+
+  test("lets go of its trailers when it has ended", () => {
+    const trailers = new TrailerParser(limits, "request_malformed");
+    const bytes = Buffer.from("X-Sum: 1\r\n\r\n");
+    expect(trailers.feed(bytes, 0, bytes.length)).toBe(bytes.length);
+    expect(trailers.fields.bytes.length).toBe(0);
   });
 
   test("can follow another on the same connection", () => {

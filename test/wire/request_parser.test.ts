@@ -171,6 +171,11 @@ const refused: readonly (readonly [reason: string, head: string, code: string])[
   ["NUL", "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n", "request_malformed"],
   ["DEL", "GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n", "request_malformed"],
   ["another control byte", "GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n", "request_malformed"],
+  [
+    "a Connection that names field after field",
+    `GET / HTTP/1.1\r\nHost: a\r\nConnection: ${"z,".repeat(200)}\r\nConnection: ${"z,".repeat(100)}\r\n\r\n`,
+    "request_malformed",
+  ],
   ["two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "request_malformed"],
   ["no Host", "GET / HTTP/1.1\r\nX: a\r\n\r\n", "request_malformed"],
   ["an empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "request_malformed"],

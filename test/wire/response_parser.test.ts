@@ -53,11 +53,18 @@ const accepted: readonly (readonly [promise: string, head: string, method: strin
     "HEAD",
     { ...bare, status: 200, bodyLength: length.none, isChunked: false },
   ],
+  ["204", "HTTP/1.1 204 No Content\r\n\r\n", "GET", { ...bare, status: 204, bodyLength: length.none }],
   [
-    "204 with a length it should not have",
+    "204 with a length it should not have, whose bytes may follow",
     "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
     "GET",
-    { ...bare, status: 204, bodyLength: 5 },
+    { ...bare, status: 204, bodyLength: 5, keepsAlive: false },
+  ],
+  [
+    "204 with chunks it should not have",
+    "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "GET",
+    { ...bare, status: 204, bodyLength: length.none, keepsAlive: false },
   ],
   ["304", "HTTP/1.1 304 Not Modified\r\n\r\n", "GET", { ...bare, status: 304, bodyLength: length.none }],
   [
@@ -98,6 +105,7 @@ const refused: readonly (readonly [reason: string, head: string])[] = [
   ["a folded line", `${ok}X: a\r\n b\r\n\r\n`],
   ["white space before a colon", `${ok}Content-Length : 5\r\n\r\n`],
   ["NUL", `${ok}X: \0\r\n\r\n`],
+  ["a Connection that names field after field", `${ok}Connection: ${"z,".repeat(300)}\r\n\r\n`],
   ["a head too large", `${ok}X: ${"x".repeat(1100)}\r\n\r\n`],
   ["too many fields", `${ok}${"X: 1\r\n".repeat(11)}\r\n`],
 ];
@@ -127,9 +135,16 @@ describe("a response head", () => {
     const bytes = Buffer.from("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi");
     const after = parser.feed(bytes, 0, bytes.length);
     expect([after, parser.status, parser.hasBody]).toEqual([25, 100, false]);
-    parser.afterInterim();
+    parser.release();
     expect(parser.feed(bytes, after, bytes.length)).toBe(bytes.length - 2);
     expect(parser).toMatchObject({ status: 201, bodyLength: 2, hasBody: true });
+  });
+
+  test("is let go of when it has been read, and what it said of the body stays", () => {
+    const parser = parse(`${ok}ETag: e\r\nContent-Length: 5\r\n\r\n`, "GET", 10);
+    parser.release();
+    expect([parser.fields.bytes.length, parser.fields.count]).toEqual([0, 0]);
+    expect(parser).toMatchObject({ ...whole, bodyLength: 5 });
   });
 
   test("errors are the upstream's, not the client's", () => {

@@ -162,7 +162,6 @@ export class BodyReader {
 
   #beginTrailers(): "trailers" {
     this.#trailers ??= new TrailerParser(this.#limits, this.#malformedCode);
-    this.#trailers.reset();
     return "trailers";
   }
 

@@ -7,8 +7,11 @@ import { equalsIgnoringCase, type Fields, known } from "../fields.ts";
 const close = Buffer.from("close", "latin1");
 const keepAlive = Buffer.from("keep-alive", "latin1");
 
-export const connectionOption = { none: 0, close: 1, keepAlive: 2 } as const;
+export const connectionOption = { none: 0, close: 1, keepAlive: 2, tooLong: 3 } as const;
 export type ConnectionOption = (typeof connectionOption)[keyof typeof connectionOption];
+
+/** All Connection fields of a head together. Each name in them is looked for in every field, so that a long list is a way to keep us busy. */
+const connectionBytesMax = 512;
 
 /** Ids that stay on this hop, whether Connection names them or not. */
 const hopByHop = new Set<number>([
@@ -29,11 +32,15 @@ export function isHopByHop(id: number): boolean {
   return hopByHop.has(id);
 }
 
-/** What all Connection fields of a head say together about persistence; takes the fields they name out of it. */
+/** What all Connection fields of a head say together about persistence; takes the fields they name out of it. `tooLong` is an error. */
 export function connectionOf(fields: Fields): ConnectionOption {
   let option: ConnectionOption = connectionOption.none;
+  let bytes = 0;
   for (let index = 0; index < fields.count; index++) {
-    if (fields.id(index) === known.connection) option = applyConnection(fields, index, option);
+    if (fields.id(index) !== known.connection) continue;
+    bytes += fields.valueEnd(index) - fields.valueStart(index);
+    if (bytes > connectionBytesMax) return connectionOption.tooLong;
+    option = applyConnection(fields, index, option);
   }
   return option;
 }

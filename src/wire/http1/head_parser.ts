@@ -45,11 +45,6 @@ export abstract class HeadParser {
     this.fields = new Fields(limits.headFieldsMax);
   }
 
-  /** Whether a head has begun and is not complete. */
-  get isPartial(): boolean {
-    return this.#keptLength > 0;
-  }
-
   /**
    * Takes bytes[at, end). Returns the index after the head's last byte, or `incomplete`: then everything was taken.
    * Throws ScaleError for whatever RFC 9112 does not allow; the connection is of no further use then.

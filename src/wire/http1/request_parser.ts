@@ -99,6 +99,7 @@ export class RequestParser extends HeadParser implements RequestHead {
   #dropHopByHop(): void {
     const { fields } = this;
     const option = this.#connectionFields > 0 ? connectionOf(fields) : connectionOption.none;
+    if (option === connectionOption.tooLong) throw this.malformed("Connection names too many fields");
     this.keepsAlive =
       this.minorVersion === 1 ? option !== connectionOption.close : option === connectionOption.keepAlive;
     for (let index = 0; index < fields.count; index++) {

@@ -35,8 +35,8 @@ export class ResponseParser extends HeadParser implements ResponseHead {
     this.#restart();
   }
 
-  /** Makes ready for what follows an interim response. */
-  afterInterim(): void {
+  /** Lets go of the head's bytes: what it says of body and connection stays, its fields do not. Another head may follow. */
+  release(): void {
     this.#restart();
   }
 
@@ -80,11 +80,14 @@ export class ResponseParser extends HeadParser implements ResponseHead {
     else this.bodyLength = this.hasBody ? length.unknown : length.none;
     this.#dropHopByHop();
     if (this.hasBody && contentLength === notGiven && !isChunked) this.keepsAlive = false;
+    // Framing that 204 must not have (RFC 9112 §6.1, RFC 9110 §8.6) may announce bytes that would be taken for the next response.
+    if (this.status === 204 && (isChunked || contentLength > 0)) this.keepsAlive = false;
   }
 
   #dropHopByHop(): void {
     const { fields } = this;
     const option = this.#connectionFields > 0 ? connectionOf(fields) : connectionOption.none;
+    if (option === connectionOption.tooLong) throw this.malformed("Connection names too many fields");
     this.keepsAlive =
       this.#minorVersion === 1 ? option !== connectionOption.close : option === connectionOption.keepAlive;
     for (let index = 0; index < fields.count; index++) {

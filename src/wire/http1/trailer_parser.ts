@@ -2,10 +2,6 @@
 import { HeadParser } from "./head_parser.ts";
 
 export class TrailerParser extends HeadParser {
-  reset(): void {
-    this.clear();
-  }
-
   protected override startLine(): void {
     throw this.malformed("a trailer section has no start line");
   }
@@ -15,6 +11,6 @@ export class TrailerParser extends HeadParser {
   }
 
   protected override complete(): void {
-    // Nothing to decide: the section is dropped.
+    this.clear();
   }
 }

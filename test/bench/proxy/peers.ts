@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { scaleBinary } from "../../harness/binary.ts";
 import { eventually } from "../../harness/eventually.ts";
 
-export interface Proxy extends Disposable {
+/** Disposing ends it and waits until it has ended: only then is its directory nobody's. */
+export interface Proxy extends AsyncDisposable {
   readonly name: string;
   readonly url: string;
   /** The process and its workers. */
@@ -84,7 +85,11 @@ export async function startPeer(peer: Peer, place: Place): Promise<Proxy> {
   });
   const url = `http://127.0.0.1:${place.port}/`;
   await eventually(async () => (await fetch(url)).ok, { what: `${peer.name} answering (${place.directory})` });
-  return { name: peer.name, url, pids: () => family(child.pid), [Symbol.dispose]: () => child.kill("SIGTERM") };
+  const end = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    await child.exited;
+  };
+  return { name: peer.name, url, pids: () => family(child.pid), [Symbol.asyncDispose]: end };
 }
 
 function family(pid: number): readonly number[] {
