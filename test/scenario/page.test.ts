@@ -132,6 +132,8 @@ browserTest("a session that has ended meanwhile asks to log in, and the draft su
   await signUp(user, "Barbara Liskov", "barbara@example.org");
   await user.fill("#composer-title", "On abstraction");
   await user.fill("#composer-content", "What a type promises.");
+  // The page has stopped asking for mail: else that question may be the one that finds the session ended.
+  await user.until(`document.querySelector("#mails .waiting, #people .waiting") === null`);
   await user.value(`fetch("/logout", { method: "POST" }).then(() => true)`);
   await user.click("#composer button");
   await user.until(`document.querySelector("#login").open`);
