@@ -1,7 +1,7 @@
 /** argv as words: which command, which flags, what else. What the flags mean is load.ts. */
 import { closest } from "../std/closest.ts";
 import { ScaleError } from "../std/errors.ts";
-import { type Command, isRole, isTool, kebab, type Option, options, roles, tools } from "./options.ts";
+import { type Command, isRole, isTool, optionOf, roles, tools } from "./options.ts";
 
 export interface Arguments {
   readonly command: Command | undefined;
@@ -12,12 +12,6 @@ export interface Arguments {
   readonly help: boolean;
   readonly version: boolean;
 }
-
-const switches = new Set(
-  Object.entries(options as { readonly [name: string]: Option }).flatMap(([name, option]) =>
-    option.switch ? [kebab(name)] : [],
-  ),
-);
 
 /** "--name=value", "--name value" and "--switch"; "--" ends the flags. Throws usage for what cannot be read as that. */
 export function parseArguments(argv: readonly string[]): Arguments {
@@ -36,11 +30,11 @@ export function parseArguments(argv: readonly string[]): Arguments {
       continue;
     }
     const { name, inline } = flagOf(word);
-    const value = inline ?? (switches.has(name) || isAlone(name) ? "on" : argv[++index]);
-    if (value === undefined) throw new ScaleError("usage", `${word} needs a value: ${word}=…`);
-    flags.set(name, [...(flags.get(name) ?? []), value]);
+    const takesNext = inline === undefined && needsValue(name, argv[index + 1]);
+    flags.set(name, [...(flags.get(name) ?? []), inline ?? (takesNext ? argv[++index]! : "on")]);
   }
   command = commandOf(command, take(flags, "role"), rest);
+  refuseExtra(command, rest);
   return {
     command,
     flags,
@@ -58,8 +52,13 @@ function flagOf(word: string): { name: string; inline: string | undefined } {
   return { name: match[1]!, inline: match[2] };
 }
 
-function isAlone(name: string): boolean {
-  return name === "help" || name === "version";
+/** Whether the next word is the flag's value. A name that is none takes it too, unless it is a flag: load.ts says that it is none. */
+function needsValue(name: string, next: string | undefined): boolean {
+  const option = optionOf(name);
+  if (option?.switch === true || name === "help" || name === "version") return false;
+  if (option === undefined && name !== "role") return next !== undefined && !next.startsWith("-");
+  if (next === undefined) throw new ScaleError("usage", `--${name} needs a value: --${name}=…`);
+  return true;
 }
 
 function take(flags: Map<string, string[]>, name: string): string | undefined {
@@ -73,20 +72,32 @@ function commandOf(tool: Command | undefined, role: string | undefined, rest: re
     if (tool !== undefined)
       throw new ScaleError("usage", `both ${tool} and --role=${role} are given. Fix: leave one out`);
     if (!isRole(role))
-      throw new ScaleError("usage", `--role is "${role}", expected ${roles.join(", ")}.${didYouMean(role, roles)}`);
+      throw new ScaleError(
+        "usage",
+        `--role is "${role}", expected ${roles.join(", ")}.${didYouMean(closest(role, roles))}`,
+      );
     return role;
   }
   const word = rest[0];
   if (tool === undefined && word !== undefined) {
+    const meant = closest(word, [...tools, ...roles]);
     throw new ScaleError(
       "usage",
-      `"${word}" is not a command, expected ${tools.join(", ")} or --role=${roles.join("|")}.${didYouMean(word, tools)}`,
+      `"${word}" is not a command, expected ${tools.join(", ")} or --role=${roles.join("|")}.${didYouMean(meant && isRole(meant) ? `--role=${meant}` : meant)}`,
     );
   }
   return tool;
 }
 
-function didYouMean(word: string, candidates: readonly string[]): string {
-  const meant = closest(word, candidates);
-  return meant ? ` Did you mean ${meant}?` : "";
+/** What follows a command beyond the one thing it may work on would be ignored. */
+function refuseExtra(command: Command | undefined, rest: readonly string[]): void {
+  const most = command === "lb" || command === "postgres" ? 0 : 1;
+  const extra = rest[most];
+  if (command === undefined || extra === undefined) return;
+  const name = isRole(command) ? `--role=${command}` : command;
+  throw new ScaleError("usage", `"${extra}" is one argument too many: ${name} takes ${most === 0 ? "none" : "one"}`);
+}
+
+function didYouMean(meant: string | undefined): string {
+  return meant === undefined ? "" : ` Did you mean ${meant}?`;
 }

@@ -1,26 +1,73 @@
-/** scale.toml: options at the top level, or under [lb], [app], [worker] … for one command only, which beats the top level. */
+/**
+ * scale.toml: options at the top level, or under [lb], [app], [worker] … for one command only, which beats the top level. Whatever is
+ * in the file and nobody would read is a problem: the tables of the other commands are checked too, their values only by themselves.
+ */
 import { readFileSync } from "node:fs";
 
 import { messageOf } from "../std/errors.ts";
 import type { Origin } from "./load.ts";
-import { type Command, isRole, isTool } from "./options.ts";
+import { didYouMean } from "./names.ts";
+import { type Command, isRole, isTool, optionOf, roles } from "./options.ts";
 
-/** Option name in kebab case → its texts. No file asked for is an empty map; one that cannot be read or parsed throws. */
-export function readConfigFile(path: string | undefined, command: Command): Map<string, Origin> {
-  const entries = new Map<string, Origin>();
-  if (path === undefined) return entries;
-  const document = parseToml(path);
-  const own = document[command];
-  for (const [key, value] of Object.entries(document)) {
-    if (!isRole(key) && !isTool(key)) entries.set(key, origin(path, key, value));
-  }
-  if (isTable(own)) for (const [key, value] of Object.entries(own)) entries.set(key, origin(path, key, value));
-  return entries;
+export interface ConfigFile {
+  /** Option name in kebab case → what the file says of it for the command. */
+  readonly entries: ReadonlyMap<string, Origin>;
+  readonly problems: readonly string[];
 }
 
-function parseToml(path: string): { readonly [key: string]: unknown } {
+type Table = { readonly [key: string]: unknown };
+
+/** The top level, or the table of one command. */
+interface Section {
+  readonly of: Command | undefined;
+  /** For messages. */
+  readonly where: string;
+  readonly table: Table;
+}
+
+/** No file asked for is an empty one; one that cannot be read or parsed throws. */
+export function readConfigFile(path: string | undefined, command: Command): ConfigFile {
+  const entries = new Map<string, Origin>();
+  const problems: string[] = [];
+  if (path === undefined) return { entries, problems };
+  for (const { of, where, table } of sections(path, parseToml(path), problems)) {
+    for (const [key, value] of Object.entries(table)) {
+      const problem = problemOf(key, value, of, where);
+      if (problem !== undefined) problems.push(problem);
+      else if (of === undefined || of === command) entries.set(key, origin(key, value, of, where));
+    }
+  }
+  return { entries, problems };
+}
+
+/** The top level first, so that what a command's own table says beats it. */
+function sections(path: string, document: Table, problems: string[]): readonly Section[] {
+  const tables: Section[] = [];
+  const top: { [key: string]: unknown } = {};
+  for (const [key, value] of Object.entries(document)) {
+    // migrate is an option too.
+    if (!isCommand(key) || (optionOf(key) && !holdsTables(value))) top[key] = value;
+    else if (isTable(value)) tables.push({ of: key, where: `[${key}] of ${path}`, table: value });
+    else problems.push(`${key} in ${path} is a command, expected one table [${key}]`);
+  }
+  return [{ of: undefined, where: path, table: top }, ...tables];
+}
+
+/** Why nobody could read an option from there. */
+function problemOf(key: string, value: unknown, of: Command | undefined, where: string): string | undefined {
+  const option = optionOf(key);
+  if (option === undefined) {
+    if (!holdsTables(value)) return `${key} in ${where} is not an option.${didYouMean(key, "")}`;
+    return `[${key}] in ${where} is not a command. Fix: options at the top level or under [${roles.join("], [")}]`;
+  }
+  if (holdsTables(value)) return `${key} in ${where} is a table, expected a value`;
+  if (of === undefined || option.commands.includes(of)) return undefined;
+  return `${key} in ${where} is an option of ${option.commands.join(", ")}, not of ${of}. Fix: leave it out`;
+}
+
+function parseToml(path: string): Table {
   try {
-    return Bun.TOML.parse(readFileSync(path, "utf8")) as { readonly [key: string]: unknown };
+    return Bun.TOML.parse(readFileSync(path, "utf8")) as Table;
   } catch (error) {
     throw new Error(`--config names ${path}, which cannot be read: ${messageOf(error)}. Fix: a readable TOML file`, {
       cause: error,
@@ -28,19 +75,25 @@ function parseToml(path: string): { readonly [key: string]: unknown } {
   }
 }
 
-function isTable(value: unknown): value is { readonly [key: string]: unknown } {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isCommand(key: string): key is Command {
+  return isRole(key) || isTool(key);
 }
 
-function origin(path: string, key: string, value: unknown): Origin {
-  if (isTable(value))
-    throw new Error(
-      `[${key}] in ${path} is not a command. Fix: options at the top level or under [lb], [app], [worker]`,
-    );
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+/** [key] or [[key]]. */
+function holdsTables(value: unknown): boolean {
+  return isTable(value) || (Array.isArray(value) && value.some(isTable));
+}
+
+function origin(key: string, value: unknown, of: Command | undefined, where: string): Origin {
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   return {
-    source: path,
-    write: `${key} = `,
+    source: where,
+    fix: (text) => `${key} = "${text}"`,
     texts: values.map((item) => (typeof item === "boolean" ? (item ? "on" : "off") : String(item))),
+    ...(of === undefined ? { shared: true } : {}),
   };
 }

@@ -1,5 +1,14 @@
 /** --help and the option reference of docs/OPERATING.md, rendered from the table. */
-import { type Command, defaultOf, environmentName, flagOf, isRole, type Option, options } from "./options.ts";
+import {
+  bareVariables,
+  type Command,
+  defaultOf,
+  environmentName,
+  flagOf,
+  isRole,
+  type Option,
+  options,
+} from "./options.ts";
 
 const table = Object.entries(options) as readonly (readonly [string, Option])[];
 
@@ -56,7 +65,7 @@ function optionsOf(command: Command): readonly (readonly [string, Option])[] {
 }
 
 function bareNames(command: Command): string {
-  const bare = optionsOf(command).flatMap(([, option]) => option.env ?? []);
+  const bare = optionsOf(command).flatMap(([, option]) => bareVariables(option, command));
   return bare.length > 0 ? `, then ${bare.join(", ")}` : "";
 }
 

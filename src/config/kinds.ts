@@ -24,7 +24,6 @@ export interface Backend extends HostPort {
 
 export const text: Kind<string> = { form: "TEXT", parse: nonEmpty("a text that is not empty") };
 export const path: Kind<string> = { form: "PATH", parse: nonEmpty("a path") };
-export const duration: Kind<number> = { form: "DURATION", parse: parseDuration };
 export const bytes: Kind<number> = { form: "SIZE", parse: parseBytes };
 export const cidr: Kind<Cidr> = { form: "CIDR", parse: parseCidr };
 
@@ -49,13 +48,14 @@ export function count(min: number, max: number): Kind<number> {
   return { form: "N", parse: (value) => parseCount(value, min, max) };
 }
 
-export function durationUpTo(seconds: number): Kind<number> {
+/** Both bounds are included, and written as durations. A timer holds at most 2^31 ms: one of more than 24 days would go off at once. */
+export function duration(min: string, max: string): Kind<number> {
   return {
     form: "DURATION",
     parse: (value) => {
       const milliseconds = parseDuration(value);
-      if (milliseconds <= seconds * 1_000) return milliseconds;
-      throw new ExpectedError(`a duration of at most ${seconds}s`);
+      if (milliseconds >= parseDuration(min) && milliseconds <= parseDuration(max)) return milliseconds;
+      throw new ExpectedError(`a duration from ${min} to ${max}`);
     },
   };
 }

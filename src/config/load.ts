@@ -8,8 +8,10 @@ import { closest } from "../std/closest.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { ExpectedError } from "../std/units.ts";
 import type { Arguments } from "./arguments.ts";
-import { readConfigFile } from "./file.ts";
+import { type ConfigFile, readConfigFile } from "./file.ts";
+import { didYouMean, optionNames } from "./names.ts";
 import {
+  bareVariables,
   type Command,
   type Config,
   defaultOf,
@@ -25,9 +27,11 @@ import {
 export interface Origin {
   /** "flag --listen", "environment PORT", "scale.toml", "default". */
   readonly source: string;
-  /** How to write the option there: "--listen=", "PORT=". */
-  readonly write: string;
+  /** The option with this value as it would be written there: --listen=3000, PORT=3000, listen = "3000". */
+  readonly fix: (text: string) => string;
   readonly texts: readonly string[];
+  /** Stands in the file for every command at once. */
+  readonly shared?: true;
 }
 
 export interface Loaded {
@@ -39,7 +43,6 @@ export interface Loaded {
 export type Environment = { readonly [name: string]: string | undefined };
 
 const table: { readonly [name: string]: Option } = options;
-export const optionNames = Object.keys(options) as readonly OptionName[];
 
 /** Throws one ScaleError configuration_invalid that lists every wrong option. `environment` is process.env or a test's. */
 export function loadConfig(
@@ -49,14 +52,13 @@ export function loadConfig(
   self: readonly string[],
 ): Loaded {
   const problems: string[] = [...unknownFlags(command, args), ...unknownVariables(environment)];
-  const file =
-    collect(problems, () => readConfigFile(configPath(args, environment), command)) ?? new Map<string, Origin>();
-  problems.push(...unknownKeys(file));
+  const file = collect(problems, () => readConfigFile(configPath(args, environment), command));
+  problems.push(...(file?.problems ?? []));
 
   const origins = new Map<OptionName, Origin>();
   const values: { [name: string]: unknown } = {};
   for (const name of optionNames) {
-    const origin = originOf(name, command, args, environment, file);
+    const origin = originOf(name, command, args, environment, file?.entries);
     if (origin === undefined) continue;
     origins.set(name, origin);
     values[name] = collect(problems, () => parse(name, command, origin));
@@ -65,7 +67,9 @@ export function loadConfig(
     throw new ScaleError("configuration_invalid", problems.length === 1 ? problems[0]! : list(problems));
   }
   const given = new Map(
-    [...origins].filter(([, { source }]) => source !== "default").map(([name, { texts }]) => [name, texts]),
+    [...origins]
+      .filter(([, { source, shared }]) => source !== "default" && shared !== true)
+      .map(([name, { texts }]) => [name, texts]),
   );
   const config = { ...values, command, argument: args.rest[0], self, given } as unknown as Config;
   return { config, origins, warnings: secretsInArgv(args) };
@@ -93,25 +97,26 @@ function originOf(
   command: Command,
   args: Arguments,
   environment: Environment,
-  file: ReadonlyMap<string, Origin>,
+  file: ConfigFile["entries"] | undefined,
 ): Origin | undefined {
   const option = table[name]!;
   const flag = args.flags.get(kebab(name));
-  if (flag) return { source: `flag ${flagOf(name)}`, write: `${flagOf(name)}=`, texts: flag };
+  if (flag) return { source: `flag ${flagOf(name)}`, fix: (text) => `${flagOf(name)}=${text}`, texts: flag };
   if (!option.commands.includes(command)) return fallback(option, command);
-  for (const variable of [environmentName(name), ...(option.env ?? [])]) {
+  for (const variable of [environmentName(name), ...bareVariables(option, command)]) {
     const text = environment[variable];
     if (text === undefined || text === "") continue;
     const texts = option.many ? text.split(/\s+/).filter((part) => part !== "") : [text];
-    return { source: `environment ${variable}`, write: `${variable}=`, texts };
+    return { source: `environment ${variable}`, fix: (value) => `${variable}=${value}`, texts };
   }
-  return file.get(kebab(name)) ?? fallback(option, command);
+  return file?.get(kebab(name)) ?? fallback(option, command);
 }
 
 function fallback(option: Option, command: Command): Origin | undefined {
   const text = defaultOf(option, command);
-  if (text === undefined) return option.many ? { source: "default", write: "", texts: [] } : undefined;
-  return { source: "default", write: "", texts: option.many ? text.split(" ") : [text] };
+  const origin = { source: "default", fix: () => "" };
+  if (text === undefined) return option.many ? { ...origin, texts: [] } : undefined;
+  return { ...origin, texts: option.many ? text.split(" ") : [text] };
 }
 
 function parse(name: OptionName, command: Command, origin: Origin): unknown {
@@ -119,11 +124,12 @@ function parse(name: OptionName, command: Command, origin: Origin): unknown {
   if (!option.many && origin.texts.length > 1) {
     throw new Error(`${flagOf(name)} is given ${origin.texts.length} times, expected once (from ${origin.source})`);
   }
-  const values = origin.texts.map((text) => parseOne(name, option, text, origin, defaultOf(option, command)));
+  // A value that would be right, for the fix.
+  const usual = fallback(option, command)?.texts[0];
+  const values = origin.texts.map((text) => parseOne(name, option, text, origin, usual));
   return option.many ? values : values[0];
 }
 
-/** `usual` is the default: a value that would be right, for the fix. */
 function parseOne(name: OptionName, option: Option, text: string, origin: Origin, usual: string | undefined): unknown {
   const plain = option.secret && text.startsWith("@") ? readSecret(name, text.slice(1), origin) : text;
   try {
@@ -133,7 +139,7 @@ function parseOne(name: OptionName, option: Option, text: string, origin: Origin
     const shown = option.secret ? "not readable as an address (not shown)" : JSON.stringify(plain);
     throw new Error(
       `${flagOf(name)} is ${shown}, expected ${error.expected} (from ${origin.source}).` +
-        (usual === undefined ? "" : ` Fix: ${origin.write}${usual}`),
+        (usual === undefined ? "" : ` Fix: ${origin.fix(usual)}`),
       { cause: error },
     );
   }
@@ -156,7 +162,7 @@ function unknownFlags(command: Command, args: Arguments): string[] {
   const problems: string[] = [];
   for (const flag of args.flags.keys()) {
     const name = optionNames.find((candidate) => kebab(candidate) === flag);
-    if (name === undefined) problems.push(`--${flag} is not an option.${suggestion(flag, `--`)}`);
+    if (name === undefined) problems.push(`--${flag} is not an option.${didYouMean(flag, "--")}`);
     else if (!table[name]!.commands.includes(command)) {
       problems.push(
         `--${flag} is an option of ${table[name]!.commands.join(", ")}, not of ${command}. Fix: leave it out`,
@@ -174,18 +180,6 @@ function unknownVariables(environment: Environment): string[] {
       const meant = closest(variable, known);
       return `${variable} is set, but no option reads it.${meant ? ` Did you mean ${meant}?` : " Fix: unset it"}`;
     });
-}
-
-function unknownKeys(file: ReadonlyMap<string, Origin>): string[] {
-  const known = optionNames.map(kebab);
-  return [...file]
-    .filter(([key]) => !known.includes(key))
-    .map(([key, origin]) => `${key} in ${origin.source} is not an option.${suggestion(key, "")}`);
-}
-
-function suggestion(flag: string, dashes: string): string {
-  const meant = closest(flag, optionNames.map(kebab));
-  return meant ? ` Did you mean ${dashes}${meant}?` : " Fix: see --help";
 }
 
 function secretsInArgv(args: Arguments): string[] {

@@ -28,6 +28,8 @@ export interface Option<T = unknown> {
   readonly commands: readonly Command[];
   /** Bare environment variables of the field, which SCALE_<NAME> beats. */
   readonly env?: readonly string[];
+  /** Who reads `env`, where that is not every command that has the option. */
+  readonly envCommands?: readonly Command[];
   /** May be given several times; in the environment separated by white space. */
   readonly many?: true;
   /** Given alone it means "on". */
@@ -46,6 +48,8 @@ export const options = {
     ...kind.hostPort("127.0.0.1"),
     default: { lb: "0.0.0.0:8080", app: "127.0.0.1:3000", dev: "127.0.0.1:8080", postgres: "127.0.0.1:0" },
     env: ["PORT"],
+    // A platform gives it to the one process that the public reaches.
+    envCommands: ["lb", "app", "dev"],
     commands: ["lb", "app", "dev", "postgres"],
     help: "address of the public listener; port 0 takes a free one",
   },
@@ -88,12 +92,17 @@ export const options = {
   },
   healthPath: { ...kind.path, default: "/readyz", commands: ["lb"], help: "path that health checks ask for" },
   healthInterval: {
-    ...kind.duration,
+    ...kind.duration("10ms", "1h"),
     default: { "*": "2s", dev: "250ms" },
     commands: ["lb", "dev"],
     help: "pause between two checks of one target",
   },
-  healthTimeout: { ...kind.duration, default: "2s", commands: ["lb"], help: "a check that takes longer has failed" },
+  healthTimeout: {
+    ...kind.duration("1ms", "1h"),
+    default: "2s",
+    commands: ["lb"],
+    help: "a check that takes longer has failed",
+  },
   healthRise: {
     ...kind.count(1, 100),
     default: "2",
@@ -106,33 +115,38 @@ export const options = {
     commands: ["lb"],
     help: "failures in a row that make a target unhealthy",
   },
-  connectTimeout: { ...kind.duration, default: "2s", commands: ["lb"], help: "time to connect to a target" },
+  connectTimeout: {
+    ...kind.duration("1ms", "24d"),
+    default: "2s",
+    commands: ["lb"],
+    help: "time to connect to a target",
+  },
   responseTimeout: {
-    ...kind.duration,
+    ...kind.duration("1ms", "24d"),
     default: "60s",
     commands: ["lb"],
-    help: "time from the end of a request to the first byte of its response",
+    help: "time a target may be silent, before its response or within it, until the request is given up",
   },
   headerTimeout: {
-    ...kind.duration,
+    ...kind.duration("1ms", "24d"),
     default: "10s",
     commands: ["lb"],
     help: "time a client has to send a whole request head",
   },
   bodyTimeout: {
-    ...kind.duration,
+    ...kind.duration("1ms", "24d"),
     default: "30s",
     commands: ["lb"],
-    help: "time without a byte after which a body is given up",
+    help: "time a client may take no byte of a response, or send none of a request's body",
   },
   keepAliveTimeout: {
-    ...kind.duration,
+    ...kind.duration("1ms", "24d"),
     default: "75s",
     commands: ["lb"],
     help: "time an idle client connection stays open",
   },
   upstreamKeepAliveTimeout: {
-    ...kind.duration,
+    ...kind.duration("1ms", "24d"),
     default: "60s",
     commands: ["lb"],
     help: "time an idle connection to a target stays pooled; an app's --idle-timeout must be longer",
@@ -156,7 +170,7 @@ export const options = {
     ...kind.count(0, 10),
     default: "2",
     commands: ["lb"],
-    help: "further targets tried when a request provably had no effect",
+    help: "further targets tried when one fails: any request that was not sent, or a safe one not answered at all",
   },
 
   // Stores
@@ -196,10 +210,10 @@ export const options = {
   },
   sqlPoolMax: { ...kind.count(1, 1_000), default: "10", commands: runtime, help: "connections to PostgreSQL" },
   sqlStatementTimeout: {
-    ...kind.duration,
+    ...kind.duration("0", "24d"),
     default: "30s",
     commands: runtime,
-    help: "a statement that runs longer is cancelled",
+    help: "a statement that runs longer is cancelled; 0: none is",
   },
   migrate: {
     ...kind.choice("check", "auto"),
@@ -210,7 +224,7 @@ export const options = {
 
   // Serving
   requestTimeout: {
-    ...kind.duration,
+    ...kind.duration("1ms", "24d"),
     default: "30s",
     commands: ["app", "dev"],
     help: "a handler that takes longer is aborted and answered with 503",
@@ -223,7 +237,7 @@ export const options = {
   },
   bodyBytesMax: { ...kind.bytes, default: "1MiB", commands: ["app", "dev"], help: "largest request body" },
   idleTimeout: {
-    ...kind.durationUpTo(255),
+    ...kind.duration("1s", "255s"),
     default: "75s",
     commands: ["app"],
     help: "time an idle connection stays open; longer than a balancer pools it",
@@ -241,12 +255,17 @@ export const options = {
     help: "send X-Served-By with the instance's name",
   },
   sessionIdleTimeout: {
-    ...kind.duration,
+    ...kind.duration("1s", "3650d"),
     default: "14d",
     commands: ["app", "dev"],
     help: "a session unused for this long ends",
   },
-  sessionLifetime: { ...kind.duration, default: "90d", commands: ["app", "dev"], help: "a session this old ends" },
+  sessionLifetime: {
+    ...kind.duration("1s", "3650d"),
+    default: "90d",
+    commands: ["app", "dev"],
+    help: "a session this old ends",
+  },
 
   // Jobs
   concurrency: { ...kind.count(1, 10_000), default: "10", commands: ["worker", "dev"], help: "jobs run at a time" },
@@ -256,7 +275,7 @@ export const options = {
     help: "jobs held beyond those running (default: 64, or twice --concurrency where that is more)",
   },
   jobLease: {
-    ...kind.duration,
+    ...kind.duration("100ms", "24d"),
     default: "10s",
     commands: ["worker"],
     help: "a worker silent for this long loses its jobs to another",
@@ -264,16 +283,16 @@ export const options = {
 
   // Stopping
   drainDelay: {
-    ...kind.duration,
+    ...kind.duration("0", "24d"),
     default: "3s",
     commands: ["app"],
-    help: "time between turning not ready and closing, for balancers to notice",
+    help: "time between turning not ready and closing, for balancers to notice; 0: none",
   },
   drainTimeout: {
-    ...kind.duration,
+    ...kind.duration("0", "24d"),
     default: "25s",
     commands: roles,
-    help: "time that work under way has to finish after SIGTERM",
+    help: "time that work under way has to finish after SIGTERM; 0: none",
   },
 
   stopWithParent: {
@@ -357,7 +376,10 @@ export interface Config extends Options {
   readonly argument: string | undefined;
   /** This binary's way to start itself again: [executable] or [bun, main.ts]. */
   readonly self: readonly string[];
-  /** What somebody set, as it was written: for a tool that starts roles and hands its options on. */
+  /**
+   * What somebody set for this command, as it was written: for a tool that starts roles and hands its options on. What the file says
+   * for every command at once is not in it: a role reads that itself, and its own table beats it.
+   */
   readonly given: ReadonlyMap<OptionName, readonly string[]>;
 }
 
@@ -374,6 +396,17 @@ export function flagOf(name: string): string {
 
 export function environmentName(name: string): string {
   return `SCALE_${kebab(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** The option of this name in kebab case. */
+export function optionOf(name: string): Option | undefined {
+  const found = Object.entries(options as { readonly [name: string]: Option }).find(([key]) => kebab(key) === name);
+  return found?.[1];
+}
+
+/** The bare environment variables that the command reads for an option. */
+export function bareVariables(option: Option, command: Command): readonly string[] {
+  return (option.envCommands ?? option.commands).includes(command) ? (option.env ?? []) : [];
 }
 
 export function isTool(word: string): word is Tool {

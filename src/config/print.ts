@@ -1,6 +1,7 @@
 /** --print-config: every value the command will run with, and where each came from. Secrets are masked. */
 import { redactUrls } from "../std/redact.ts";
-import { type Loaded, optionNames } from "./load.ts";
+import type { Loaded } from "./load.ts";
+import { optionNames } from "./names.ts";
 import { kebab, type Option, options } from "./options.ts";
 
 /** One line an option the command has: name = value   # source. */

@@ -1,9 +1,10 @@
 /** `scale dev` as a new user meets it: nothing installed, one binary, one terminal. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { lockDirectory } from "../../src/io/lock_file.ts";
 import { eventually } from "../harness/eventually.ts";
 import { commandOf } from "../harness/proc.ts";
 import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
@@ -27,6 +28,12 @@ function said(process: ScaleProcess, text: string | RegExp): boolean {
 function children(dev: ScaleProcess, flag: string): number[] {
   const pids = readFileSync(`/proc/${dev.pid}/task/${dev.pid}/children`, "utf8").trim().split(" ").map(Number);
   return pids.filter((pid) => commandOf(pid).includes(flag));
+}
+
+/** Process ids of everything whose command line or working directory names `directory`. */
+function processesWith(directory: string): string[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map((pid) => commandOf(Number(pid))).filter((command) => command.includes(directory));
 }
 
 const askers = 8;
@@ -74,9 +81,10 @@ describe("with the built-in demo", () => {
   test("a second start on the same data says who holds it", async () => {
     await withDirectory(async (cwd) => {
       await using first = await startScale(["dev"], { cwd });
-      const { code, stderr, stdout } = await runScale(["dev", "--listen=127.0.0.1:0"], { cwd });
-      expect(code).toBe(1);
-      expect(stderr + stdout).toContain(String(first.pid));
+      // On the same port too: that it is taken is not what somebody wants to hear who started twice.
+      const { code, stderr } = await runScale(["dev", `--listen=${new URL(first.url).host}`], { cwd });
+      expect([code, stderr]).toEqual([1, expect.stringContaining(`is in use by process ${first.pid}`)]);
+      expect(stderr).toContain("Fix: stop that process, or give this one a directory of its own with --data-dir");
     });
   });
 
@@ -102,6 +110,77 @@ describe("with the built-in demo", () => {
       const { asked, failed } = await load;
       expect(asked).toBeGreaterThan(10);
       expect(failed).toEqual([]);
+    });
+  });
+});
+
+describe("a start that cannot be", () => {
+  /** Nothing of it is left, and the directory is anybody's again. */
+  function expectNothingLeft(directory: string): void {
+    expect(processesWith(directory)).toEqual([]);
+    lockDirectory(join(directory, ".scale")).release();
+  }
+
+  test("for want of an entry is one sentence at once, before anything is started or written", async () => {
+    await withDirectory(async (cwd) => {
+      const { code, stderr, stdout } = await runScale(["dev", "x.ts", "--listen=127.0.0.1:0"], { cwd });
+      expect([code, stdout]).toEqual([78, ""]);
+      expect(stderr).toBe(
+        `scale: there is no x.ts (looked for ${cwd}/x.ts)\nFix: scale init writes one to begin with\n`,
+      );
+      expect(readdirSync(cwd)).toEqual([]);
+    });
+  });
+
+  test("for an entry that cannot be loaded ends with the role's own words and exit code", async () => {
+    await withDirectory(async (cwd) => {
+      writeFileSync(join(cwd, "entry.ts"), "export default app({ routes: { => });");
+      const { code, stderr, stdout } = await runScale(["dev", "entry.ts", "--listen=127.0.0.1:0"], { cwd });
+      expect(stdout).toMatch(/│ scale: .*entry\.ts cannot be loaded/);
+      expect(stderr).toMatch(
+        /^scale: (app-\d|worker) ended before it was ready \(code 78\); what it wrote says why\n$/,
+      );
+      expect(code).toBe(78);
+      expectNothingLeft(cwd);
+    });
+  });
+
+  test("for a run directory that cannot be written names the flag", async () => {
+    await withDirectory(async (cwd) => {
+      writeFileSync(join(cwd, "file"), "");
+      const { code, stderr, stdout } = await runScale(["dev", "--run-dir=file/run", "--listen=127.0.0.1:0"], { cwd });
+      expect([code, stdout]).toEqual([78, ""]);
+      expect(stderr).toContain("--run-dir is");
+      expect(stderr).toContain("Fix: --run-dir=DIRECTORY that this user can write");
+    });
+  });
+
+  test.each(["postgres", "--role=app"])(
+    "because of Ctrl-C as soon as there is a child %s ends with all of them",
+    async (flag) => {
+      await withDirectory(async (cwd) => {
+        const dev = await startScale(["dev"], { cwd, ready: () => true });
+        await eventually(() => children(dev, flag)[0]);
+        dev.kill("SIGINT");
+        expect(await dev.exited).toBe(0);
+        expectNothingLeft(cwd);
+        expect(dev.log().filter((line) => line.includes("ended before it was ready"))).toEqual([]);
+        await dev.stop();
+      });
+    },
+  );
+
+  test("because the database is away says what it waits for, and Ctrl-C ends it", async () => {
+    await withDirectory(async (cwd) => {
+      const env = { DATABASE_URL: "postgres://nobody@127.0.0.1:1/nothing" };
+      const dev = await startScale(["dev"], { cwd, env, ready: () => true, expectErrors: [/store sql/] });
+      const sentence = /not ready after 5s: app-1, app-2 \(.*sql is down\); worker \(.*sql is down\)/;
+      await eventually(() => said(dev, sentence), { timeout: 20_000 });
+      dev.kill("SIGINT");
+      expect(await dev.exited).toBe(0);
+      expect(dev.log().filter((line) => sentence.test(line))).toHaveLength(1);
+      expectNothingLeft(cwd);
+      await dev.stop();
     });
   });
 });
@@ -143,6 +222,30 @@ describe("with an entry", () => {
       writeFileSync(join(directory, "answer.ts"), 'export const answer = "three";');
       await eventually(() => said(dev, /answer\.ts changed: reloaded in/));
       expect(await (await fetch(dev.url)).text()).toBe("three");
+    });
+  });
+
+  test("given as a path in a directory below, it is found, watched and served from there", async () => {
+    await withDirectory(async (cwd) => {
+      mkdirSync(join(cwd, "shop"));
+      write(join(cwd, "shop"), "one");
+      await using dev = await startScale(["dev", "shop/entry.ts"], { cwd });
+      expect(await (await fetch(dev.url)).text()).toBe("one");
+      writeFileSync(join(cwd, "shop/answer.ts"), 'export const answer: string = "two";');
+      await eventually(() => said(dev, /answer\.ts changed: reloaded in/));
+      expect(await (await fetch(dev.url)).text()).toBe("two");
+      expect(readdirSync(cwd).toSorted()).toEqual([".scale", "shop"]);
+    });
+  });
+
+  test("whose directory is removed, dev goes on with what runs", async () => {
+    await withDirectory(async (cwd) => {
+      const directory = join(cwd, "shop");
+      mkdirSync(directory);
+      await using dev = await startScale(["dev", write(directory, "one")], { expectErrors: [/./] });
+      rmSync(directory, { recursive: true });
+      await eventually(() => said(dev, "the old one goes on serving"));
+      expect(await (await fetch(dev.url)).text()).toBe("one");
     });
   });
 

@@ -37,13 +37,13 @@ const users: readonly User[] = [
 
 const mailWaitMilliseconds = 10_000;
 
-/** Never fails the start: what goes wrong is said. */
-export async function demoJourney(url: string, terminal: Terminal): Promise<void> {
+/** Never fails the start: what goes wrong is said, unless dev is `stopping` meanwhile. */
+export async function demoJourney(url: string, terminal: Terminal, stopping: AbortSignal): Promise<void> {
   try {
     for (const user of users) terminal.say(await introduce(url, user));
     terminal.say(`log in as ${users.map((user) => `${user.email} with "${user.password}"`).join(" or ")}`);
   } catch (error) {
-    terminal.say(`the demo's users could not sign up: ${messageOf(error)}`);
+    if (!stopping.aborted) terminal.say(`the demo's users could not sign up: ${messageOf(error)}`);
   }
 }
 

@@ -33,6 +33,8 @@ export class Fleet {
   /** Reloads one after another; the last asked for is the last done. */
   #reloading: Promise<void> = Promise.resolve();
   #asked = 0;
+  /** Of a reload under way: it has no place yet. */
+  #fresh: Supervised | undefined;
   #stopping = false;
 
   /** `ports` holds two for each application. */
@@ -49,6 +51,11 @@ export class Fleet {
     });
     const worker = workerPlan(config, stores);
     this.#slots = [...apps, place([worker, worker])];
+  }
+
+  get children(): readonly Supervised[] {
+    const placed = this.#slots.map((slot) => slot.child);
+    return this.#fresh === undefined ? placed : [...placed, this.#fresh];
   }
 
   /** Starts all; rejects with the first that could not. */
@@ -71,6 +78,7 @@ export class Fleet {
       if (this.#stopping) return;
       const turn = slot.turn === 0 ? 1 : 0;
       const fresh = new Supervised(slot.plans[turn], this.#surroundings);
+      this.#fresh = fresh;
       try {
         await withDeadline(
           this.#takesOver(fresh, slot.ports?.[turn]),
@@ -79,10 +87,13 @@ export class Fleet {
         );
       } catch (error) {
         await fresh.stop(0);
+        if (this.#stopping) return;
         this.#surroundings.say(
           `${file} changed, and ${slot.plans[turn].name} does not start with it; the old one goes on serving. ${messageOf(error)}`,
         );
         return;
+      } finally {
+        this.#fresh = undefined;
       }
       const old = slot.child;
       Object.assign(slot, { turn, child: fresh });
@@ -97,13 +108,12 @@ export class Fleet {
     while (port !== undefined && fresh.state === "ready" && !(await this.#routed(port))) {
       await Bun.sleep(routedPollMilliseconds);
     }
+    if (fresh.state !== "ready") throw new Error(`${fresh.plan.name} did not stay ready`);
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    await Promise.all(this.#slots.map((slot) => slot.child.stop(killMilliseconds)));
+    await Promise.all(this.children.map((child) => child.stop(killMilliseconds)));
     await this.#reloading;
-    // A reload that was under way may have put a fresh child into its slot meanwhile.
-    await Promise.all(this.#slots.map((slot) => slot.child.stop(killMilliseconds)));
   }
 }

@@ -1,10 +1,14 @@
-/** Which children `scale dev` has and the ordinary flags each is started with. Pure: starting them is supervised.ts. */
+/**
+ * Which children `scale dev` has and the ordinary flags each is started with. A flag that dev decides itself wins over one given to dev,
+ * and that over the role's own table of scale.toml, which each role reads for itself. Starting them is supervised.ts.
+ */
 import { resolve } from "node:path";
 
 import { childEnvironment } from "../../config/environment.ts";
+import { readConfigFile } from "../../config/file.ts";
 import { type Config, flagOf, type Option, type OptionName, options, type Role } from "../../config/options.ts";
 import { formatHostPort } from "../../std/units.ts";
-import { postgresIsReady, roleIsReady } from "./ready.ts";
+import { postgresReadiness, roleReadiness } from "./ready.ts";
 import type { Plan } from "./supervised.ts";
 
 /** Where the children find their stores. */
@@ -14,39 +18,28 @@ export interface StoreUrls {
 }
 
 const table: { readonly [name: string]: Option } = options;
-/** What dev decides itself for each child. */
-const decided = new Set<OptionName>([
-  "listen",
-  "admin",
-  "runDir",
-  "dataDir",
-  "accessLog",
-  "config",
-  "watch",
-  "apps",
-  "databaseUrl",
-  "redisUrl",
-  "cacheUrl",
-  "queueUrl",
-]);
+/** Where the stores are travels in the environment. */
+const inEnvironment: readonly OptionName[] = ["databaseUrl", "redisUrl", "cacheUrl", "queueUrl"];
 
 /** The balancer: every port an application may listen on is a target; those with nothing behind them are simply not healthy. */
 export function lbPlan(config: Config, ports: readonly number[]): Plan {
   const backends = ports.map((port) => `--backend=127.0.0.1:${port}`);
   const flags = [`--listen=${formatHostPort(config.listen)}`, `--admin=${formatHostPort(config.admin)}`, ...backends];
   // Half of its targets are always away; saying so would drown what matters.
-  const quiet = config.given.has("logLevel") ? [] : ["--log-level=error"];
+  const isSet = config.given.has("logLevel") || readConfigFile(config.config, "lb").entries.has("log-level");
+  const quiet = isSet ? [] : ["--log-level=error"];
   const checks = [`--health-interval=${config.healthInterval}ms`, "--health-rise=1"];
   return role(config, "lb", "lb", [...flags, ...checks, ...quiet], {});
 }
 
 export function appPlan(config: Config, name: string, port: number, stores: StoreUrls): Plan {
-  const flags = [`--listen=127.0.0.1:${port}`, "--migrate=auto", "--drain-delay=0", "--served-by", "--access-log=off"];
+  const own = ["--migrate=auto", "--drain-delay=0", "--served-by=on", "--access-log=off"];
+  const flags = [`--listen=127.0.0.1:${port}`, "--admin=127.0.0.1:0", ...own];
   return role(config, "app", name, flags, secrets(config, stores));
 }
 
 export function workerPlan(config: Config, stores: StoreUrls): Plan {
-  return role(config, "worker", "worker", [], secrets(config, stores));
+  return role(config, "worker", "worker", ["--admin=127.0.0.1:0"], secrets(config, stores));
 }
 
 /** The embedded PostgreSQL. Its port is given, so that its URL is the same after a restart. */
@@ -62,7 +55,7 @@ export function postgresPlan(config: Config, dataDir: string, port: number): Pla
     name: "postgres",
     command: [...config.self, "postgres", ...flags],
     env: childEnvironment({}),
-    isReady: postgresIsReady(dataDir),
+    readiness: postgresReadiness(dataDir),
   };
 }
 
@@ -74,15 +67,17 @@ function role(
   env: { readonly [N in OptionName]?: string },
 ): Plan {
   const entry = of === "lb" || config.argument === undefined ? [] : [resolve(config.argument)];
-  const common = [
+  const decided = [
+    ...flags,
     `--instance=${name}`,
     `--run-dir=${runDirOf(config)}`,
     "--stop-with-parent",
     "--drain-timeout=5s",
     ...log(config),
+    ...(config.config === undefined ? [] : [`--config=${resolve(config.config)}`]),
   ];
-  const command = [...config.self, `--role=${of}`, ...entry, ...flags, ...common, ...handedOn(config, of)];
-  return { name, command, env: childEnvironment(env), isReady: roleIsReady(runDirOf(config), of) };
+  const command = [...config.self, `--role=${of}`, ...entry, ...decided, ...handedOn(config, of, decided)];
+  return { name, command, env: childEnvironment(env), readiness: roleReadiness(runDirOf(config), of) };
 }
 
 export function runDirOf(config: Config): string {
@@ -94,13 +89,12 @@ function log(config: Config): string[] {
   return [`--log-format=${pretty ? "pretty" : "json"}`];
 }
 
-/** Options somebody gave to dev that the role has too. */
-function handedOn(config: Config, of: Role): string[] {
+/** Options somebody gave to dev that the role has too, but for those that dev has decided. */
+function handedOn(config: Config, of: Role, decided: readonly string[]): string[] {
+  const isDecided = (name: OptionName) =>
+    inEnvironment.includes(name) || decided.some((flag) => flag.startsWith(`${flagOf(name)}=`));
   return [...config.given]
-    .filter(
-      ([name]) =>
-        !decided.has(name) && name !== "logFormat" && name !== "healthInterval" && table[name]!.commands.includes(of),
-    )
+    .filter(([name]) => table[name]!.commands.includes(of) && !isDecided(name))
     .flatMap(([name, texts]) => texts.map((text) => `${flagOf(name)}=${text}`));
 }
 

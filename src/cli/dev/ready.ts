@@ -1,23 +1,31 @@
-/** How `scale dev` learns that a child is ready, and where it listens: from what the child itself has written down. */
+/** How `scale dev` learns that a child is ready, or why not, and where it listens: from what the child itself says. */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Role } from "../../config/options.ts";
+import type { Readiness } from "../../ops/admin.ts";
 import type { Presence } from "../../ops/run_dir.ts";
+import type { Plan } from "./supervised.ts";
 
 const probeMilliseconds = 1_000;
 
 /** A role is ready when /readyz on its admin listener says so. */
-export function roleIsReady(runDir: string, role: Role): (pid: number) => Promise<boolean> {
+export function roleReadiness(runDir: string, role: Role): Plan["readiness"] {
   return async (pid) => {
     const admin = presenceOf(runDir, role, pid)?.admin;
-    if (admin === undefined) return false;
+    if (admin === undefined) return { ready: false, reason: "it does not listen yet" };
     try {
-      return (await fetch(`http://${admin}/readyz`, { signal: AbortSignal.timeout(probeMilliseconds) })).ok;
+      const response = await fetch(`http://${admin}/readyz`, { signal: AbortSignal.timeout(probeMilliseconds) });
+      return { ready: response.ok, reason: reasonOf((await response.json()) as Readiness) };
     } catch {
-      return false;
+      return { ready: false, reason: `http://${admin}/readyz does not answer` };
     }
   };
+}
+
+function reasonOf({ state, reason, stores }: Readiness): string {
+  const down = Object.entries(stores ?? {}).filter(([, its]) => its !== "up");
+  return (reason ?? state) + down.map(([store, its]) => `, ${store} is ${its}`).join("");
 }
 
 /** Whether the balancer's own metrics say that it routes to a target. */
@@ -38,9 +46,9 @@ export function presenceOf(runDir: string, role: Role, pid: number | undefined):
 }
 
 /** The embedded PostgreSQL is ready when it has written its URL; one left by an earlier run is removed first. */
-export function postgresIsReady(dataDir: string): (pid: number) => Promise<boolean> {
+export function postgresReadiness(dataDir: string): Plan["readiness"] {
   rmSync(join(dataDir, "url"), { force: true });
-  return () => Promise.resolve(read(join(dataDir, "url")) !== undefined);
+  return () => Promise.resolve({ ready: read(join(dataDir, "url")) !== undefined, reason: "it opens its data" });
 }
 
 /** Holds the password; the file is readable by its owner only. */

@@ -1,18 +1,20 @@
 /**
  * One child of `scale dev` that is kept running:
  *
- *     starting ──ready──▶ ready ──dies──▶ waiting (backoff) ──▶ starting
- *         │                 │                   │
- *         └─────dies────▶ waiting               │
- *     any ──stop()──▶ stopping ──exits──▶ stopped
+ *     idle ──start()──▶ starting ──ready──▶ ready ──dies──▶ waiting (backoff) ──▶ starting
+ *                          ├──dies the first time──▶ stopped     ▲
+ *                          └──dies later─────────────────────────┘
+ *     starting, ready ──stop()──▶ stopping ──exits──▶ stopped
+ *     idle, waiting ──stop()──▶ stopped
  *
  * What the child is (flags, environment) is plan.ts; which children there are is dev.ts.
  */
-import { type Child, spawnChild } from "../../io/spawn.ts";
-import { ScaleError } from "../../std/errors.ts";
+import { type Child, type Ended, spawnChild } from "../../io/spawn.ts";
+import type { Readiness } from "../../ops/admin.ts";
+import { type ErrorCode, messageOf, ScaleError } from "../../std/errors.ts";
 import { formatDuration } from "../../std/units.ts";
 
-export type State = "starting" | "ready" | "waiting" | "stopping" | "stopped";
+export type State = "idle" | "starting" | "ready" | "waiting" | "stopping" | "stopped";
 
 /** How a child is started. */
 export interface Plan {
@@ -20,14 +22,15 @@ export interface Plan {
   readonly name: string;
   readonly command: readonly string[];
   readonly env: { readonly [name: string]: string };
-  /** Asked every few milliseconds until it says yes. Never rejects. */
-  readonly isReady: (pid: number) => Promise<boolean>;
+  /** Asked every few milliseconds until it is ready. Never rejects. */
+  readonly readiness: (pid: number) => Promise<Pick<Readiness, "ready" | "reason">>;
 }
 
 export interface Surroundings {
-  readonly onLine: (name: string, line: string) => void;
+  /** What the child writes. */
+  line(name: string, line: string): void;
   /** What the supervisor itself has to say of the child. */
-  readonly say: (text: string) => void;
+  say(text: string): void;
 }
 
 const backoffMilliseconds = [200, 500, 1_000, 2_000, 5_000];
@@ -35,14 +38,18 @@ const backoffMilliseconds = [200, 500, 1_000, 2_000, 5_000];
 const steadyMilliseconds = 10_000;
 const readyPollMilliseconds = 20;
 
+/** The code of dev's own failure, by the exit code of the child that was the reason. */
+const failures: { readonly [code: number]: ErrorCode } = { 2: "usage", 78: "configuration_invalid" };
+
 export class Supervised {
   readonly plan: Plan;
   readonly #surroundings: Surroundings;
   readonly #stopped = Promise.withResolvers<void>();
-  #state: State = "starting";
+  #state: State = "idle";
   #child: Child | undefined;
   #deaths = 0;
   #startedAt = 0;
+  #reason: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(plan: Plan, surroundings: Surroundings) {
@@ -58,26 +65,35 @@ export class Supervised {
     return this.#child?.pid;
   }
 
-  /** Starts the child and resolves when it is ready. Rejects where the first start ends before that; it is not tried again then. */
+  /** For how long it has been starting, and why it is not ready, as far as that is known; undefined while it is not starting. */
+  get waiting(): { readonly milliseconds: number; readonly reason: string } | undefined {
+    if (this.#state !== "starting") return undefined;
+    return { milliseconds: Date.now() - this.#startedAt, reason: this.#reason ?? "it has not said why" };
+  }
+
+  /**
+   * Starts the child and resolves when it is ready, or when it has ended because stop() came first. Rejects where it ends by itself
+   * before that, with the exit code that it had; it is not tried again then.
+   */
   async start(): Promise<void> {
-    const ended = this.#spawn();
-    const ready = this.#whenReady();
-    const outcome = await Promise.race([ready, ended]);
-    if (outcome === "ready") {
-      void ended.then((how) => this.#died(how));
+    if (this.#state !== "idle") return;
+    const child = this.#spawn();
+    const ended = await Promise.race([this.#readyOrEnded(child), child.exited]);
+    if (ended === undefined) {
+      void child.exited.then(({ how }) => this.#died(how));
       return;
     }
-    this.#state = "stopped";
-    this.#stopped.resolve();
-    throw new ScaleError("internal", `${this.plan.name} ended before it was ready (${outcome})`);
+    if (this.#isStopped()) return this.#stopped.promise;
+    this.#end();
+    const message = `${this.plan.name} ended before it was ready (${ended.how}); what it wrote says why`;
+    throw new ScaleError(failures[ended.code] ?? "internal", message);
   }
 
   /** Asks the child to drain and resolves when it has ended; `killAfter` milliseconds later it is killed. Idempotent. */
   async stop(killAfter: number): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#state === "stopped") return;
-    if (this.#state === "waiting") this.#end();
-    if (this.#state !== "stopping" && this.#child) {
+    if (this.#state === "idle" || this.#state === "waiting") this.#end();
+    if (this.#child && !this.#isStopped()) {
       this.#state = "stopping";
       this.#child.kill("SIGTERM");
       const child = this.#child;
@@ -90,21 +106,28 @@ export class Supervised {
     await this.#stopped.promise;
   }
 
+  /** Or about to be. */
+  #isStopped(): boolean {
+    return this.#state === "stopping" || this.#state === "stopped";
+  }
+
   #end(): void {
     this.#state = "stopped";
     this.#stopped.resolve();
   }
 
-  #spawn(): Promise<string> {
+  /** Throws, with the state as it was, where there is no such program (any more). */
+  #spawn(): Child {
+    const child = spawnChild({ ...this.plan, onLine: (line) => this.#surroundings.line(this.plan.name, line) });
+    this.#child = child;
     this.#state = "starting";
     this.#startedAt = Date.now();
-    const child = spawnChild({ ...this.plan, onLine: (line) => this.#surroundings.onLine(this.plan.name, line) });
-    this.#child = child;
-    return child.exited;
+    this.#reason = undefined;
+    return child;
   }
 
   #died(how: string): void {
-    if (this.#state === "stopping" || this.#state === "stopped") return;
+    if (this.#isStopped()) return;
     if (Date.now() - this.#startedAt > steadyMilliseconds) this.#deaths = 0;
     const pause = backoffMilliseconds[Math.min(this.#deaths++, backoffMilliseconds.length - 1)]!;
     this.#state = "waiting";
@@ -113,23 +136,31 @@ export class Supervised {
   }
 
   #again(): void {
-    const ended = this.#spawn();
-    void this.#whenReady().then((outcome) => {
-      if (outcome === "ready") this.#surroundings.say(`${this.plan.name} is ready again`);
-    });
-    void ended.then((how) => this.#died(how));
+    try {
+      const child = this.#spawn();
+      void this.#readyOrEnded(child).then((ended) => {
+        if (ended === undefined) this.#surroundings.say(`${this.plan.name} is ready again`);
+      });
+      void child.exited.then(({ how }) => this.#died(how));
+    } catch (error) {
+      this.#died(messageOf(error));
+    }
   }
 
-  /** Resolves with "ready" when the plan says so, or "gone" when the child is not what it was. */
-  async #whenReady(): Promise<"ready" | "gone"> {
-    const child = this.#child;
-    while (this.#child === child && this.#state === "starting") {
-      if (await this.plan.isReady(child!.pid)) {
+  /** Resolves with nothing when the child is ready, or with how it ended before that. */
+  async #readyOrEnded(child: Child): Promise<Ended | undefined> {
+    // It may end, or be told to stop, while it is being asked.
+    const isStarting = () => this.#state === "starting" && this.#child === child;
+    while (isStarting()) {
+      const { ready, reason } = await this.plan.readiness(child.pid);
+      if (!isStarting()) break;
+      if (ready) {
         this.#state = "ready";
-        return "ready";
+        return undefined;
       }
+      this.#reason = reason;
       await Bun.sleep(readyPollMilliseconds);
     }
-    return "gone";
+    return child.exited;
   }
 }
