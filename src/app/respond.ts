@@ -40,7 +40,10 @@ export function isFault(error: unknown): boolean {
 /** The code that access log and metrics show. */
 export function errorCode(error: unknown): string {
   if (error instanceof ScaleError) return error.code;
-  return error instanceof HttpError ? String(error.details.code ?? codeOf(error.status)) : "internal";
+  if (!(error instanceof HttpError)) return "internal";
+  // An application in JavaScript may have given anything.
+  const code: unknown = error.details.code ?? codeOf(error.status);
+  return String(code);
 }
 
 function body(status: number, error: Parameters<typeof textOf>[0], headers?: HeadersInit): Response {

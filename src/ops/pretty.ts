@@ -8,7 +8,8 @@ const colours: { readonly [level: string]: string } = {
 };
 const dim = "\x1b[2m";
 const plain = "\x1b[0m";
-const hidden = new Set(["level", "time", "message", "role", "instance"]);
+/** Said by the prefix or by the message itself ("starting → ready"). */
+const hidden = new Set(["level", "time", "message", "role", "instance", "from", "to"]);
 
 /** One coloured line, followed by an error's stack where there is one. What is not JSON is passed on. */
 export function prettyLine(line: string): string {
