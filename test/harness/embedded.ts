@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
+import { scaleBinary } from "./binary.ts";
 import { mark, own } from "./leaks.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -22,14 +23,14 @@ export interface EmbeddedServer {
 }
 
 const startMillisecondsMax = 30_000;
-const main = join(import.meta.dir, "../../src/main.ts");
 
 /** Starts it in a new directory, or in one that an earlier start left. */
 export async function startEmbedded(directory = temporaryDirectory("embedded")): Promise<EmbeddedServer> {
+  const binary = await scaleBinary();
   rmSync(join(directory, "url"), { force: true });
   const started = performance.now();
   const flags = [`--data-dir=${directory}`, "--listen=127.0.0.1:0", "--log-level=warn", "--stop-with-parent"];
-  const child = Bun.spawn([process.execPath, main, "postgres", ...flags], {
+  const child = Bun.spawn([binary, "postgres", ...flags], {
     env: { PATH: process.env.PATH ?? "", [mark]: own("scale postgres").value },
     stdio: ["ignore", "inherit", "inherit"],
   });
