@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { isAlive } from "../io/alive.ts";
 import { messageOf } from "../std/errors.ts";
 import { log } from "./log.ts";
 
@@ -36,14 +37,5 @@ function sweep(directory: string): void {
   for (const name of readdirSync(directory)) {
     const pid = Number(/^[a-z]+-(\d+)\.json$/.exec(name)?.[1] ?? Number.NaN);
     if (pid > 0 && !isAlive(pid)) rmSync(join(directory, name), { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === "EPERM";
   }
 }

@@ -6,6 +6,8 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { isAlive } from "../../src/io/alive.ts";
+
 const swept = new Set<string>();
 
 /** A new directory /tmp/scale-NAME-PID-…; `name` has no dash. */
@@ -25,14 +27,5 @@ function sweep(prefix: string): void {
     const path = join(tmpdir(), entry);
     const owner = path.startsWith(prefix) ? Number.parseInt(path.slice(prefix.length), 10) : Number.NaN;
     if (owner > 0 && !isAlive(owner)) rmSync(path, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === "EPERM";
   }
 }

@@ -36,6 +36,7 @@ const users: readonly User[] = [
 ];
 
 const mailWaitMilliseconds = 10_000;
+const mailPollMilliseconds = 10;
 
 /** Never fails the start: what goes wrong is said, unless dev is `stopping` meanwhile. */
 export async function demoJourney(url: string, terminal: Terminal, stopping: AbortSignal): Promise<void> {
@@ -74,7 +75,7 @@ async function mailArrives(url: string, cookie: string): Promise<boolean> {
   while (performance.now() < deadline) {
     const response = await fetch(`${url}/me/mails`, { headers: { cookie } });
     if (response.ok && JSON.stringify(await response.json()).includes("subject")) return true;
-    await Bun.sleep(10);
+    await Bun.sleep(mailPollMilliseconds);
   }
   return false;
 }

@@ -18,4 +18,4 @@
 export type JobState = "scheduled" | "available" | "running" | "retryable" | "completed" | "discarded";
 
 /** Where a job may go from `running`. */
-export type Outcome = "completed" | "retryable" | "scheduled" | "available" | "discarded";
+export type Outcome = Exclude<JobState, "running">;
