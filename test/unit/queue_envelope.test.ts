@@ -4,12 +4,13 @@ import { amendEnvelope, decodeEnvelope, encodeEnvelope } from "../../src/store/q
 
 test("what goes in comes out, and the payload is not touched", () => {
   const payload = '{"text":"two\\nlines","n":1e400}';
-  expect(decodeEnvelope(encodeEnvelope({ name: "send mail", payload, unique: "k" }))).toEqual({
+  expect(decodeEnvelope(encodeEnvelope({ name: "send mail", payload, id: "7", unique: "k", trace: "t" }))).toEqual({
     name: "send mail",
     payload,
-    id: undefined,
+    id: "7",
     attempts: 0,
     unique: "k",
+    trace: "t",
     reason: undefined,
     fault: undefined,
   });

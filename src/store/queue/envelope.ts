@@ -13,10 +13,11 @@ const reasonCharsMax = 2_000;
 export interface Envelope {
   readonly name: string;
   readonly payload: string;
-  /** The job's id without its queue. Absent until it is stored a second time: the first entry's own id is the job's. */
+  /** The job's id without its queue. Absent until it is stored a second time, unless it was chosen: the first entry's own id is the job's. */
   readonly id: string | undefined;
   readonly attempts: number;
   readonly unique: string | undefined;
+  readonly trace: string | undefined;
   readonly reason: string | undefined;
   readonly fault: "newer" | "garbled" | undefined;
 }
@@ -34,25 +35,28 @@ interface Header {
   readonly id?: string;
   readonly attempts?: number;
   readonly unique?: string;
+  readonly trace?: string;
   readonly reason?: string;
 }
 
 export function encodeEnvelope(job: {
+  readonly id?: string;
   readonly name: string;
   readonly payload: string;
   readonly unique?: string;
+  readonly trace?: string;
 }): string {
-  const { name, unique } = job;
-  const header: Header = unique === undefined ? { v: version, name } : { v: version, name, unique };
-  return `${JSON.stringify(header)}\n${job.payload}`;
+  const { id, name, unique, trace } = job;
+  return `${JSON.stringify({ v: version, name, id, unique, trace })}\n${job.payload}`;
 }
 
 export function decodeEnvelope(text: string): Envelope {
   const end = text.indexOf("\n");
   const header = parseHeader(end < 0 ? text : text.slice(0, end));
   if (header === undefined) return { ...empty, payload: text, fault: "garbled" };
-  const { name, id, attempts = 0, unique, reason, v } = header;
-  return { name, id, attempts, unique, reason, payload: text.slice(end + 1), fault: v > version ? "newer" : undefined };
+  const { name, id, attempts = 0, unique, trace, reason, v } = header;
+  const fault = v > version ? "newer" : undefined;
+  return { name, id, attempts, unique, trace, reason, payload: text.slice(end + 1), fault };
 }
 
 /** The same job with a new header; what it does not know stays. A garbled one becomes a readable envelope around its text. */
@@ -70,6 +74,7 @@ const empty: Envelope = {
   id: undefined,
   attempts: 0,
   unique: undefined,
+  trace: undefined,
   reason: undefined,
   fault: undefined,
 };
@@ -86,13 +91,14 @@ function parseHeader(line: string): Header | undefined {
 /** What this version reads must have the type it expects; of a later version only the fields that cannot change are looked at. */
 function isHeader(value: unknown): value is Header {
   if (typeof value !== "object" || value === null) return false;
-  const { v, name, id, attempts, unique } = value as { readonly [field: string]: unknown };
+  const { v, name, id, attempts, unique, trace } = value as { readonly [field: string]: unknown };
   const optional = (field: unknown, type: string) => field === undefined || typeof field === type;
   return (
     typeof v === "number" &&
     typeof name === "string" &&
     optional(id, "string") &&
     optional(attempts, "number") &&
-    optional(unique, "string")
+    optional(unique, "string") &&
+    optional(trace, "string")
   );
 }

@@ -13,8 +13,8 @@ export interface Delivery {
 }
 
 export function leaseOf(delivery: Delivery): Lease {
-  const { name, payload, attempts, unique, fault, id } = decodeEnvelope(delivery.envelope);
-  return { ...delivery, id: `${delivery.queue}:${id ?? delivery.entry}`, name, payload, attempts, unique, fault };
+  const { id, reason: _, ...job } = decodeEnvelope(delivery.envelope);
+  return { ...delivery, ...job, id: `${delivery.queue}:${id ?? delivery.entry}` };
 }
 
 /** The job's id without its queue: how the driver knows it. */

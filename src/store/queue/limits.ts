@@ -13,6 +13,11 @@ export interface QueueLimits {
   readonly onState?: ((from: QueueState, to: QueueState, reason: string) => void) | undefined;
 }
 
+/** Ids that enqueueOnce remembers of one queue, the newest. Whoever repeats one after a crash does so before this many others. */
+export const knownJobsMax = 50_000;
+/** And how long, for a queue that nobody uses any more. */
+export const knownJobsMs = 7 * 86_400_000;
+
 /** The error of a queue without room, the same from every driver. */
 export function queueFull(queue: string, held: number, wanted: number, jobsMax: number): ScaleError {
   return new ScaleError(

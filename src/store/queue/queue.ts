@@ -14,6 +14,23 @@ export interface NewJob {
   readonly delayMs?: number;
   /** While a job with this key has no outcome yet, enqueueing another answers with the id of the first. */
   readonly unique?: string;
+  /** W3C traceparent of what enqueued it. */
+  readonly trace?: string;
+}
+
+/** A job that whoever enqueues it may enqueue again without knowing whether he did: it is there once. */
+export interface OnceJob extends NewJob {
+  /** Without the queue; the same job always has the same. */
+  readonly id: string;
+  /** A schedule's tick. Then the schedule's memory decides instead of the id's: only a later tick than the last is new. */
+  readonly tick?: { readonly schedule: string; readonly atMs: number };
+}
+
+/** When schedules last fired, by the store's clock: one for the whole fleet. */
+export interface Ticks {
+  readonly nowMs: number;
+  /** In the order asked. */
+  readonly lastMs: readonly number[];
 }
 
 /** A job in the hands of one worker, until it is settled or the lease runs out. */
@@ -32,6 +49,7 @@ export interface Lease {
   /** Attempts counted before: this one is attempts + deliveries, so a worker that died has used one up. */
   readonly attempts: number;
   readonly unique: string | undefined;
+  readonly trace: string | undefined;
   /** Since when it could have been taken, in milliseconds since the epoch. */
   readonly availableAtMs: number;
   /** "newer": written by a later version of scale. "garbled": not an envelope at all. Neither may be run. */
@@ -79,6 +97,19 @@ export interface Queue {
    * error says so. Throws ScaleError queue_full, or store_unavailable, after which the last step may or may not have happened.
    */
   enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]>;
+
+  /**
+   * Like enqueue, under ids of the caller's choice, and any number of times: what the queue has seen before is not enqueued again. It
+   * remembers the last `knownJobsMax` ids, and every schedule's last tick. Returns which were new.
+   */
+  enqueueOnce(queue: string, jobs: readonly OnceJob[]): Promise<readonly boolean[]>;
+
+  /** The last tick of each schedule whose jobs go to this queue. One never heard of begins now: it has missed nothing. */
+  ticks(queue: string, schedules: readonly string[]): Promise<Ticks>;
+
+  /** Takes or keeps what one process of the fleet has at a time. False: another has it, until it resigns or is silent for its lease. */
+  lead(owner: string, leaseMs: number): Promise<boolean>;
+  resign(owner: string): Promise<void>;
 
   /** The taking side of one queue, under a name no other process uses. */
   consumer(queue: string, owner: string): Consumer;

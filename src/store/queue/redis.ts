@@ -4,12 +4,13 @@
  */
 import { ScaleError } from "../../std/errors.ts";
 import { isReply, RedisConnection } from "../redis/connection.ts";
-import { numberOf, type ScriptArgument, textsOf } from "../redis/script.ts";
+import { listOf, numberOf, type ScriptArgument, textsOf } from "../redis/script.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import { deadLetterOf } from "./lease.ts";
-import { queueFull, type QueueLimits } from "./limits.ts";
-import type { Consumer, DeadLetter, NewJob, Queue, QueueState, QueueStats } from "./queue.ts";
+import { knownJobsMax, knownJobsMs, queueFull, type QueueLimits } from "./limits.ts";
+import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { RedisConsumer } from "./redis_consumer.ts";
+import * as once from "./redis_once.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** Jobs handed to one script: a few milliseconds in which Redis does nothing else. */
@@ -25,6 +26,8 @@ export interface QueueKeys {
   readonly deadJobs: string;
   readonly unique: string;
   readonly sequence: string;
+  readonly known: string;
+  readonly ticks: string;
 }
 
 export class RedisQueue implements Queue {
@@ -71,6 +74,48 @@ export class RedisQueue implements Queue {
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     return textsOf(reply).map((id) => `${queue}:${id}`);
+  }
+
+  async enqueueOnce(queue: string, jobs: readonly OnceJob[]): Promise<readonly boolean[]> {
+    const isNew: boolean[] = [];
+    for (let start = 0; start < jobs.length; start += stepJobsMax) {
+      isNew.push(...(await this.#enqueueOnceStep(queue, jobs.slice(start, start + stepJobsMax))));
+    }
+    return isNew;
+  }
+
+  async #enqueueOnceStep(queue: string, jobs: readonly OnceJob[]): Promise<boolean[]> {
+    const { stream, delayed, delayedJobs, unique, known, ticks } = keysOf(this.#limits.namespace, queue);
+    const args: ScriptArgument[] = [this.#limits.jobsMax, knownJobsMax, knownJobsMs];
+    for (const job of jobs) {
+      const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
+      args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
+    }
+    const reply = await this.#connection.run("enqueue", (client) =>
+      once.enqueueOnce(client, [stream, delayed, delayedJobs, unique, known, ticks], args),
+    );
+    if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
+    return listOf(reply).map((answer) => answer === 1);
+  }
+
+  async ticks(queue: string, schedules: readonly string[]): Promise<Ticks> {
+    const keys = keysOf(this.#limits.namespace, queue);
+    const reply = await this.#connection.run("read ticks", (client) => once.ticks(client, [keys.ticks], schedules));
+    const [nowMs = 0, ...lastMs] = listOf(reply).map(numberOf);
+    return { nowMs, lastMs };
+  }
+
+  async lead(owner: string, leaseMs: number): Promise<boolean> {
+    const reply = await this.#connection.run("lead", (client) => once.lead(client, [this.#leader], [owner, leaseMs]));
+    return reply === 1;
+  }
+
+  async resign(owner: string): Promise<void> {
+    await this.#connection.run("resign", (client) => once.resign(client, [this.#leader], [owner]));
+  }
+
+  get #leader(): string {
+    return `{${this.#limits.namespace}:leader}`;
   }
 
   consumer(queue: string, owner: string): Consumer {
@@ -133,6 +178,8 @@ function keysOf(namespace: string, queue: string): QueueKeys {
     deadJobs: `${tag}:dead:jobs`,
     unique: `${tag}:unique`,
     sequence: `${tag}:sequence`,
+    known: `${tag}:known`,
+    ticks: `${tag}:ticks`,
   };
 }
 

@@ -25,7 +25,7 @@ local function leave(entry)
   redis.call('XDEL', KEYS[1], entry)
 end`;
 
-const clock = `
+export const clock = `
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)

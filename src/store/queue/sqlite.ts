@@ -5,11 +5,12 @@
 import type { Database } from "bun:sqlite";
 
 import { pathOfFileUrl, SqliteStore } from "../sqlite/database.ts";
-import { encodeEnvelope } from "./envelope.ts";
+import { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 import { deadLetterOf } from "./lease.ts";
 import { queueFull, type QueueLimits } from "./limits.ts";
-import type { Consumer, DeadLetter, NewJob, Queue, QueueState, QueueStats } from "./queue.ts";
+import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { SqliteConsumer } from "./sqlite_consumer.ts";
+import * as once from "./sqlite_once.ts";
 import * as statements from "./sqlite_statements.ts";
 
 /** Jobs written in one transaction: other processes wait for a few milliseconds. */
@@ -23,7 +24,7 @@ export class SqliteQueue implements Queue {
   readonly #counts = new Map<string, { jobs: number; readonly atMs: number }>();
 
   constructor(url: string, limits: QueueLimits) {
-    this.#store = new SqliteStore(pathOfFileUrl(url), statements.schema);
+    this.#store = new SqliteStore(pathOfFileUrl(url), statements.schema + once.schema);
     this.#limits = limits;
   }
 
@@ -41,6 +42,32 @@ export class SqliteQueue implements Queue {
       ids.push(...this.#store.transaction("enqueue", insertAll));
     }
     return ids;
+  }
+
+  async enqueueOnce(queue: string, jobs: readonly OnceJob[]): Promise<readonly boolean[]> {
+    const name = this.#name(queue);
+    this.#reserve(queue, jobs.length);
+    const answers: boolean[] = [];
+    for (let start = 0; start < jobs.length; start += stepJobsMax) {
+      const step = jobs.slice(start, start + stepJobsMax);
+      const insertNew = (database: Database) => step.map((job) => insertOnce(database, name, job));
+      answers.push(...this.#store.transaction("enqueue", insertNew));
+    }
+    this.#store.run("forget old ids", once.trimKnown);
+    return answers;
+  }
+
+  async ticks(queue: string, schedules: readonly string[]): Promise<Ticks> {
+    const name = this.#name(queue);
+    return this.#store.transaction("read ticks", (database) => once.ticksOf(database, name, schedules));
+  }
+
+  async lead(owner: string, leaseMs: number): Promise<boolean> {
+    return this.#store.run("lead", (database) => once.lead(database, this.#limits.namespace, owner, leaseMs));
+  }
+
+  async resign(owner: string): Promise<void> {
+    this.#store.run("resign", (database) => once.resign(database, this.#limits.namespace, owner));
   }
 
   consumer(queue: string, owner: string): Consumer {
@@ -68,7 +95,7 @@ export class SqliteQueue implements Queue {
       database
         .query<Row, [string, number]>(statements.deadLetters)
         .all(this.#name(queue), max)
-        .map((row) => deadLetterOf(`${queue}:${row.id}`, row.at, row.envelope)),
+        .map((row) => deadLetterOf(`${queue}:${idOf(row)}`, row.at, row.envelope)),
     );
   }
 
@@ -102,15 +129,39 @@ export class SqliteQueue implements Queue {
   }
 }
 
-function insert(database: Database, name: string, job: NewJob): number {
-  const unique = job.unique ?? null;
-  const existing =
-    unique === null ? null : database.query<{ id: number }, [string, string]>(statements.findUnique).get(name, unique);
-  if (existing) return existing.id;
+interface StoredJob {
+  readonly id: number;
+  readonly envelope: string;
+}
+
+/** A job whose id was chosen has it in its envelope; for any other it is the row's. */
+function idOf({ id, envelope }: StoredJob): string {
+  return decodeEnvelope(envelope).id ?? String(id);
+}
+
+/** The id of the job, or of the one that holds its unique key. */
+function insert(database: Database, name: string, job: NewJob): string {
+  const holder = holderOf(database, name, job);
+  return holder === null ? String(insertRow(database, name, job)) : idOf(holder);
+}
+
+/** Whether it is new. A job whose unique key is held is not, and is not asked for again. */
+function insertOnce(database: Database, name: string, job: OnceJob): boolean {
+  const fresh = once.isNew(database, name, job) && holderOf(database, name, job) === null;
+  if (fresh) insertRow(database, name, job);
+  return fresh;
+}
+
+function holderOf(database: Database, name: string, { unique }: NewJob): StoredJob | null {
+  if (unique === undefined) return null;
+  return database.query<StoredJob, [string, string]>(statements.findUnique).get(name, unique);
+}
+
+function insertRow(database: Database, name: string, job: NewJob): number {
   const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
   const state = delayMs === 0 ? "available" : "scheduled";
   const row = database
     .query<{ id: number }, [string, string, number, string | null, string]>(statements.enqueue)
-    .get(name, state, Date.now() + delayMs, unique, encodeEnvelope(job));
+    .get(name, state, Date.now() + delayMs, job.unique ?? null, encodeEnvelope(job));
   return row!.id;
 }

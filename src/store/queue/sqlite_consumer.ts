@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 
 import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
-import { envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
+import { envelopeAfter, leaseOf } from "./lease.ts";
 import type { Consumer, Lease, Settlement } from "./queue.ts";
 import * as statements from "./sqlite_statements.ts";
 
@@ -142,5 +142,5 @@ export class SqliteConsumer implements Consumer {
 }
 
 function tokenOf(lease: Lease): Token {
-  return [idInQueue(lease), lease.owner, lease.deliveries];
+  return [lease.entry, lease.owner, lease.deliveries];
 }

@@ -29,7 +29,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS job_unique_key ON job (queue, unique_key) WHER
 /** → available | scheduled. */
 export const enqueue = `
 INSERT INTO job (queue, state, at, available_at, unique_key, envelope) VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id`;
-export const findUnique = "SELECT id FROM job WHERE queue = ?1 AND unique_key = ?2";
+export const findUnique = "SELECT id, envelope FROM job WHERE queue = ?1 AND unique_key = ?2";
 
 export const anyAvailable = "SELECT 1 FROM job WHERE queue = ?1 AND state = 'available' LIMIT 1";
 
