@@ -41,6 +41,12 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
 
+/** Memory of a process that is in RAM now, what it shares with others included. */
+export function residentBytes(pid: number): number {
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1];
+  return Number(kibibytes ?? 0) * 1024;
+}
+
 /** TCP connections that a process holds open now; listeners aside. */
 export function connectionsOf(pid: number): readonly Connection[] {
   const held = socketInodes(pid);

@@ -1,6 +1,6 @@
 // The proxies that are compared, each one process at its documented best for this: keep-alive to the backends, and doing what scale does:
 // access log to a file, X-Forwarded-*, X-Real-IP, X-Request-Id, health checks where it has them (nginx has none for free).
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { scaleBinary } from "../../harness/binary.ts";
@@ -14,7 +14,8 @@ export interface Proxy extends AsyncDisposable {
   pids(): readonly number[];
 }
 
-interface Place {
+export interface Place {
+  /** The peer's own, made for it. */
   readonly directory: string;
   readonly port: number;
   /** HOST:PORT of each. */
@@ -40,6 +41,7 @@ export const peers: readonly Peer[] = [
         "--role=lb",
         `--listen=127.0.0.1:${port}`,
         `--run-dir=${directory}/run`,
+        "--connections-max=16000",
         ...backends.map((backend) => `--backend=${backend}`),
       ],
     }),
@@ -75,6 +77,7 @@ export const peers: readonly Peer[] = [
 
 /** Starts a proxy and waits for its first answer. */
 export async function startPeer(peer: Peer, place: Place): Promise<Proxy> {
+  mkdirSync(place.directory);
   const { command, env = {} } = await peer.start(place);
   const log = Bun.file(join(place.directory, `${peer.name}.log`));
   const child = Bun.spawn(["setpriv", "--pdeathsig=KILL", ...command], {
@@ -114,6 +117,7 @@ http {
     '"path":"$uri","status":$status,"s":$request_time,"bytes":$body_bytes_sent,"upstream":"$upstream_addr","upstream_s":"$upstream_header_time"}';
   access_log ${directory}/nginx-access.log line buffer=64k flush=1s;
   keepalive_requests 100000000;
+  client_max_body_size 0;
   client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy; fastcgi_temp_path ${directory}/fastcgi;
   uwsgi_temp_path ${directory}/uwsgi; scgi_temp_path ${directory}/scgi;
   upstream app {
@@ -126,6 +130,7 @@ http {
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;
+      proxy_request_buffering off;
       proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
