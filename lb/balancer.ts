@@ -1,7 +1,8 @@
-/** What all connections and exchanges of this process share: configuration, routes, counters, and whether it is draining. */
+/** What all connections and exchanges of this process share: configuration, services, routes, counters, and whether it is draining. */
 import type { Config } from "../src/config/options.ts";
 import type { Traffic } from "../src/io/write_queue.ts";
 import type { Routes } from "./route.ts";
+import type { Services } from "./services.ts";
 import type { SpareParsers } from "./spare_parsers.ts";
 
 /** Counts in plain numbers; metrics.ts publishes them when scraped. */
@@ -18,6 +19,7 @@ export interface Counters {
 
 export interface Balancer {
   readonly config: Config;
+  readonly services: Services;
   readonly routes: Routes;
   readonly counters: Counters;
   readonly spareParsers: SpareParsers;

@@ -84,7 +84,7 @@ export class Front {
 
   #sweep(now: number): void {
     for (const connection of this.#connections) if (connection.deadline <= now) expire(connection);
-    for (const target of this.#balancer.routes.fallback.targets) target.pool.sweep(now);
+    this.#balancer.services.sweep(now);
   }
 }
 

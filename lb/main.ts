@@ -11,13 +11,12 @@ import { ScaleError } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { headRoom } from "../src/wire/http1/serialise.ts";
 import { type Balancer, noCounts } from "./balancer.ts";
-import { Checker } from "./health/checker.ts";
+import type { ServiceSpec } from "./control/group.ts";
+import { ControlPlane } from "./control/plane.ts";
 import { Front } from "./listen.ts";
 import { publishBalancerMetrics } from "./metrics.ts";
-import { Service } from "./service.ts";
+import { Services } from "./services.ts";
 import { SpareParsers } from "./spare_parsers.ts";
-import type { Target } from "./target.ts";
-import { Pool } from "./upstream/pool.ts";
 
 /** Balances until it is told to stop; resolves with the exit code. */
 export async function run(config: Config): Promise<number> {
@@ -27,30 +26,32 @@ export async function run(config: Config): Promise<number> {
   const admin = startAdmin(config, () => ({ ready: life.phase === "ready", state: life.phase }));
   life.onClose("admin", () => admin.close());
 
-  const service = new Service("default", targetsOf(config));
-  life.onClose("pools", () => service.targets.forEach((target) => target.pool.close()));
-  const checker = new Checker(service, config);
-  life.onClose("health checks", () => checker.stop());
-  const balancer = balancerOf(config, service);
+  const services = new Services(config);
+  life.onClose("pools", () => services.close());
+  const control = new ControlPlane([defaultService(config)], (world) => services.apply(world));
+  services.apply(control.world);
+  life.onClose("control plane", () => control.stop());
+  const balancer = balancerOf(config, services);
   const front = new Front(balancer);
   life.onClose("listener", () => front.drain());
-  checker.start();
+  control.start();
 
   publishHttpMetrics();
-  publishBalancerMetrics(balancer, front, checker);
+  publishBalancerMetrics(balancer, front, control);
   publishProcessMetrics({ version, role: "lb", ready: () => life.phase === "ready" });
   const addresses = { listen: formatHostPort(front.address), admin: formatHostPort(admin.address) };
   const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses };
   life.onClose("run directory", announce(config.runDir, presence));
   log.info(
-    { ...addresses, backends: service.targets.map((target) => target.name) },
+    { ...addresses, backends: config.backend.map(({ name }) => name) },
     `role lb listens on http://${addresses.listen}`,
   );
   life.ready();
   return life.stopped;
 }
 
-function targetsOf(config: Config): Target[] {
+/** What --backend says. */
+function defaultService(config: Config): ServiceSpec {
   if (config.backend.length === 0) {
     throw new ScaleError("configuration_invalid", "--backend is missing: there is nothing to balance", {
       hint: "--backend=HOST:PORT, once for each application server",
@@ -63,22 +64,14 @@ function targetsOf(config: Config): Target[] {
       hint: `give it once; weight=N after it makes its share larger: --backend=${twice},weight=2`,
     });
   }
-  return config.backend.map((backend) => ({
-    backend,
-    name: backend.name,
-    weight: backend.weight,
-    current: 0,
-    pool: new Pool(backend, config),
-    requestsInFlight: 0,
-    requests: 0,
-    responses: 0,
-  }));
+  return { name: "default", options: config, targets: config.backend };
 }
 
-function balancerOf(config: Config, service: Service): Balancer {
+function balancerOf(config: Config, services: Services): Balancer {
   return {
     config,
-    routes: { fallback: service },
+    services,
+    routes: { fallback: services.get("default")! },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),
     headRoomBytes: headRoom(config),

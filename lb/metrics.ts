@@ -1,11 +1,12 @@
 /** What role lb puts on /metrics, read from plain numbers when scraped. */
-import { collect } from "../src/ops/metrics.ts";
+import { collect, type Report } from "../src/ops/metrics.ts";
 import type { Balancer } from "./balancer.ts";
-import type { Checker } from "./health/checker.ts";
+import type { ControlPlane } from "./control/plane.ts";
 import type { Front } from "./listen.ts";
+import type { Services } from "./services.ts";
 import type { Target } from "./target.ts";
 
-export function publishBalancerMetrics(balancer: Balancer, front: Front, checker: Checker): void {
+export function publishBalancerMetrics(balancer: Balancer, front: Front, control: ControlPlane): void {
   const { counters } = balancer;
   collect("lb_connections_open", (report) => report({}, front.connectionsOpen));
   collect("lb_connections_accepted_total", (report) => report({}, counters.connectionsAccepted));
@@ -19,18 +20,24 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, checker
     report({ reason: "connect" }, counters.retriesAfterConnect);
     report({ reason: "unanswered" }, counters.retriesAfterUnanswered);
   });
-  publishTargets(balancer.routes.fallback.targets, checker);
+  collect("lb_target_healthy", (report) => {
+    for (const service of control.status()) {
+      for (const { name, state } of service.targets) {
+        report({ service: service.name, target: name }, state === "healthy" ? 1 : 0);
+      }
+    }
+  });
+  publishTargets(balancer.services);
 }
 
-function publishTargets(targets: readonly Target[], checker: Checker): void {
+function publishTargets(services: Services): void {
   const perTarget =
-    (read: (target: Target) => number) => (report: (labels: { target: string }, value: number) => void) => {
-      for (const target of targets) report({ target: target.name }, read(target));
+    (read: (target: Target) => number): ((report: Report) => void) =>
+    (report) => {
+      for (const service of services.all()) {
+        for (const target of service.targets) report({ service: service.name, target: target.name }, read(target));
+      }
     };
-  collect(
-    "lb_target_healthy",
-    perTarget((target) => (checker.healthOf(target).state === "healthy" ? 1 : 0)),
-  );
   collect(
     "lb_target_requests_in_flight",
     perTarget((target) => target.requestsInFlight),

@@ -1,17 +1,30 @@
-/** A server behind the balancer: its place in the rotation, its connections, and plain-number counters that are read when scraped. */
-import type { Backend } from "../src/config/options.ts";
+/** A server behind the balancer as one process uses it: its connections, its place in the rotation, and counters read when scraped. */
 import type { Pool } from "./upstream/pool.ts";
+import type { Routing, WorldTarget } from "./world.ts";
 
-export interface Target {
-  readonly backend: Backend;
+export class Target {
   /** HOST:PORT as given: in logs, metrics and messages. */
   readonly name: string;
-  readonly weight: number;
-  /** Smooth weighted round robin's running value (balance/round_robin.ts). */
-  current: number;
   readonly pool: Pool;
-  requestsInFlight: number;
-  requests: number;
+  weight = 1;
+  routing: Routing = "out";
+  /** Smooth weighted round robin's running value (balance/round_robin.ts). */
+  current = 0;
+  requestsInFlight = 0;
+  requests = 0;
   /** Requests that this target answered with its own response. */
-  responses: number;
+  responses = 0;
+
+  constructor(name: string, pool: Pool) {
+    this.name = name;
+    this.pool = pool;
+  }
+
+  /** Takes over what the control plane says. A target that drains keeps no connection longer than a request needs it. */
+  apply({ weight, routing }: WorldTarget): void {
+    this.weight = weight;
+    this.routing = routing;
+    if (routing === "draining") this.pool.close();
+    else this.pool.reopen();
+  }
 }

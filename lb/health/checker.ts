@@ -1,85 +1,58 @@
 /**
- * Checks every target of a service and publishes who may be routed to. One loop a target, one check at a time; each change of state is
- * a log line with its reason. Not here: what a result means (state.ts) and how a check is made (probe.ts).
+ * Checks one target again and again, one check at a time. Not here: what a result means (state.ts), what follows from it (control/) and
+ * how a check is made (probe.ts).
  */
-import { log } from "../../src/ops/log.ts";
-import type { Service } from "../service.ts";
-import type { Target } from "../target.ts";
+import type { HostPort } from "../../src/std/units.ts";
 import { probe, type ProbeOptions } from "./probe.ts";
-import { type CheckResult, type Health, isInTransition, next, routableOf, type Thresholds, unknown } from "./state.ts";
+import { type CheckResult, type Health, isInTransition } from "./state.ts";
 
 /** Pause while the next result may change something, in milliseconds. */
 const transitionMilliseconds = 500;
 /** Part of the pause by which it varies, so that many balancers do not ask in step. */
 const jitter = 0.1;
 
-export interface CheckerOptions extends ProbeOptions, Thresholds {
+export interface CheckerOptions extends ProbeOptions {
   /** Milliseconds between two checks of one target. */
   readonly healthInterval: number;
 }
 
 export class Checker {
-  readonly #service: Service;
+  readonly #address: HostPort;
   readonly #options: CheckerOptions;
-  readonly #health = new Map<Target, Health>();
-  readonly #timers = new Map<Target, ReturnType<typeof setTimeout>>();
-  #isStopped = false;
+  /** Takes a result and says what is known now. */
+  readonly #note: (result: CheckResult) => Health;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Counts starts and stops, so that a check that outlived its own is not listened to. */
+  #round = 0;
 
-  constructor(service: Service, options: CheckerOptions) {
-    this.#service = service;
+  constructor(address: HostPort, options: CheckerOptions, note: (result: CheckResult) => Health) {
+    this.#address = address;
     this.#options = options;
-    for (const target of service.targets) this.#health.set(target, unknown);
-    this.#publish();
+    this.#note = note;
   }
 
-  healthOf(target: Target): Health {
-    return this.#health.get(target) ?? unknown;
-  }
-
-  /** Checks everything at once, and goes on until stopped. */
+  /** Checks at once, and goes on until stopped. */
   start(): void {
-    for (const target of this.#service.targets) void this.#check(target);
+    this.stop();
+    void this.#check(this.#round);
   }
 
   stop(): void {
-    this.#isStopped = true;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    this.#round++;
+    clearTimeout(this.#timer);
   }
 
-  async #check(target: Target): Promise<void> {
-    const result = await probe(target.backend, this.#options);
-    if (this.#isStopped) return;
-    this.#note(target, result);
-    this.#timers.set(
-      target,
-      setTimeout(() => void this.#check(target), this.#pause(this.healthOf(target))),
-    );
-  }
-
-  #note(target: Target, result: CheckResult): void {
-    const before = this.healthOf(target);
-    const after = next(before, result, this.#options);
-    this.#health.set(target, after);
-    if (before.state !== after.state) this.#logChange(target, before, after, result);
-    this.#publish();
-  }
-
-  #publish(): void {
-    this.#service.publish(routableOf(this.#service.targets, (target) => this.healthOf(target)));
+  async #check(round: number): Promise<void> {
+    const result = await probe(this.#address, this.#options);
+    if (round !== this.#round) return;
+    const health = this.#note(result);
+    if (round !== this.#round) return;
+    this.#timer = setTimeout(() => void this.#check(round), this.#pause(health));
   }
 
   #pause(health: Health): number {
     const { healthInterval } = this.#options;
     const pause = isInTransition(health) ? Math.min(transitionMilliseconds, healthInterval) : healthInterval;
     return pause * (1 - jitter + Math.random() * 2 * jitter);
-  }
-
-  #logChange(target: Target, before: Health, after: Health, result: CheckResult): void {
-    const reason = result.kind === "pass" ? `${after.passes} passed` : result.reason;
-    const line = { target: target.name, service: this.#service.name, from: before.state, to: after.state, reason };
-    const message = `${target.name}: ${before.state} → ${after.state} (${reason})`;
-    if (after.state === "healthy") log.info(line, message);
-    else log.warn(line, message);
   }
 }

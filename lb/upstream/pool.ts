@@ -67,9 +67,13 @@ export class Pool {
     }
   }
 
-  /** Closes what is idle now and what becomes idle later. */
+  /** Closes what is idle now, and until `reopen` what becomes idle later. */
   close(): void {
     this.#isClosed = true;
     for (const upstream of this.#idle.splice(0)) upstream.close();
+  }
+
+  reopen(): void {
+    this.#isClosed = false;
   }
 }

@@ -39,6 +39,7 @@ export const errorCodes = {
   not_found: client(404),
   method_not_allowed: client(405),
   client_timeout: client(408),
+  conflict: client(409),
   body_too_large: client(413),
   target_too_long: client(414),
   rate_limited: { source: "client", retry: "after", status: 429, exit: 1 },

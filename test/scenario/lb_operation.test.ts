@@ -252,6 +252,6 @@ test("each request is one access line and counts in the metrics", async () => {
   expect(JSON.parse(odd)).toMatchObject({ path: '/odd"\\path' });
   const metrics = await (await fetch(`${lb.adminUrl}/metrics`)).text();
   expect(metrics).toContain('http_requests_total{method="GET",route="default",status="200"} 2');
-  expect(metrics).toContain(`lb_target_healthy{target="${backend.address}"} 1`);
+  expect(metrics).toContain(`lb_target_healthy{service="default",target="${backend.address}"} 1`);
   expect(await metric(lb.adminUrl, "http_request_duration_seconds_count")).toBe(2);
 });

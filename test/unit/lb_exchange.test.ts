@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { type Balancer, noCounts } from "../../lb/balancer.ts";
 import { Http1Downstream } from "../../lb/downstream/http1.ts";
 import { Service } from "../../lb/service.ts";
+import { Services } from "../../lb/services.ts";
 import { SpareParsers } from "../../lb/spare_parsers.ts";
 import type { UpstreamUser } from "../../lb/stream.ts";
 import { Http1Upstream } from "../../lb/upstream/http1.ts";
@@ -85,11 +86,12 @@ function scene() {
     upstream = new Http1Upstream(pool, config, user);
     upstream.connected(target as unknown as TcpSocket);
   }, config);
-  const backend = config.backend[0]!;
-  const counts = { requestsInFlight: 0, requests: 0, responses: 0 };
-  const service = new Service("test", [{ backend, name: backend.name, weight: 1, current: 0, pool, ...counts }]);
+  const service = new Service("test", () => pool);
+  const only = { ...config.backend[0]!, routing: "routable" } as const;
+  service.apply({ name: "test", isPaused: false, targets: [only] });
   const balancer: Balancer = {
     config,
+    services: new Services(config),
     routes: { fallback: service },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),

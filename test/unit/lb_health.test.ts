@@ -1,26 +1,30 @@
 /** The health of a target: every transition of the drawing in lb/health/state.ts, and who may be routed to. */
 import { describe, expect, test } from "bun:test";
 
-import { type CheckResult, type Health, isInTransition, next, routableOf, unknown } from "../../lb/health/state.ts";
+import { routingOf } from "../../lb/health/routing.ts";
+import { type CheckResult, type Health, isInTransition, next, type Order, unknown } from "../../lb/health/state.ts";
 
 const thresholds = { healthRise: 2, healthFall: 3 };
-const results: { readonly [letter: string]: CheckResult } = {
+const events: { readonly [letter: string]: CheckResult | Order } = {
   p: { kind: "pass" },
   f: { kind: "fail", reason: "refused" },
   d: { kind: "draining", reason: "it says so" },
+  D: { kind: "drain" },
+  U: { kind: "undrain" },
 };
 
-/** State after each result: after("pff") = the states after p, after pf, after pff. */
+/** The first letters of the states after each event (u: unhealthy), drained as "o". */
 function states(sequence: string, from = unknown): string {
   let health = from;
   return sequence
     .split("")
-    .map((letter) => (health = next(health, results[letter]!, thresholds)).state[0])
+    .map((letter) => (health = next(health, events[letter]!, thresholds)).state)
+    .map((state) => (state === "drained" ? "o" : state[0]))
     .join("");
 }
 
 function after(sequence: string): Health {
-  return sequence.split("").reduce((health, letter) => next(health, results[letter]!, thresholds), unknown);
+  return sequence.split("").reduce((health, letter) => next(health, events[letter]!, thresholds), unknown);
 }
 
 describe("a target", () => {
@@ -38,6 +42,11 @@ describe("a target", () => {
     ["must rise again after draining", "pdpp", "hddh"],
     ["is unhealthy when it is gone after draining", "pdfpp", "hduuh"],
     ["forgets passes when it drains again", "pdpdpp", "hddddh"],
+    ["is drained by the operator from any state", "D", "o"],
+    ["is drained by the operator when healthy, and joins anew when it may", "pDUp", "hojh"],
+    ["is drained by the operator while it drains itself", "pdDUd", "hdojd"],
+    ["is not asked twice to drain", "pDD", "hoo"],
+    ["that is in is left as it is by undrain", "pfffU", "hhhuu"],
   ])("%s", (_, sequence, wanted) => {
     expect(states(sequence)).toBe(wanted);
   });
@@ -56,15 +65,24 @@ describe("a target", () => {
   });
 });
 
-describe("routed to", () => {
-  const routable = (...sequences: readonly string[]) => {
-    const healths = new Map(sequences.map((sequence, index) => [index, after(sequence)]));
-    return routableOf([...healths.keys()], (index) => healths.get(index)!);
-  };
+test("a drained target is not checked: a result for it is a fault of the balancer", () => {
+  expect(() => after("Dp")).toThrow("a drained target is not checked");
+});
 
-  test("are all while nothing is known of any", () => expect(routable("", "")).toEqual([0, 1]));
-  test("is not a new target before its first pass", () => expect(routable("p", "")).toEqual([0]));
-  test("is none when the one that is known has failed", () => expect(routable("f", "")).toEqual([]));
-  test("are the healthy ones", () => expect(routable("p", "pfff", "pd", "pf")).toEqual([0, 3]));
-  test("is none when all are out", () => expect(routable("pfff", "pd")).toEqual([]));
+describe("routing", () => {
+  test.each<[what: string, sequences: readonly string[], wanted: string]>([
+    ["goes to all while nothing is known of any", ["", ""], "rr"],
+    ["does not go to a new target before its first pass", ["p", ""], "ro"],
+    ["goes nowhere when the one that is known has failed", ["f", ""], "oo"],
+    ["goes to the healthy ones", ["p", "pfff", "pd", "pf"], "rodr"],
+    ["goes nowhere when all are out", ["pfff", "pd"], "od"],
+    ["does not go to a drained one", ["p", "pD", "D"], "rdd"],
+    ["goes to all that are wanted while nothing is known of any of those", ["", "pD"], "rd"],
+  ])("%s", (_, sequences, wanted) => {
+    expect(
+      routingOf(sequences.map(after))
+        .map((routing) => routing[0])
+        .join(""),
+    ).toBe(wanted);
+  });
 });

@@ -33,7 +33,7 @@ export async function isRoutedTo(admin: string | undefined, target: string): Pro
   if (admin === undefined) return false;
   try {
     const response = await fetch(`http://${admin}/metrics`, { signal: AbortSignal.timeout(probeMilliseconds) });
-    return (await response.text()).includes(`lb_target_healthy{target="${target}"} 1`);
+    return (await response.text()).includes(`lb_target_healthy{service="default",target="${target}"} 1`);
   } catch {
     return false;
   }

@@ -1,0 +1,104 @@
+/** One service as the control plane knows it: its members, whether it is paused, and what of both the World says. */
+import { ScaleError } from "../../src/std/errors.ts";
+import { routingOf } from "../health/routing.ts";
+import type { HealthState, Order } from "../health/state.ts";
+import type { WorldService } from "../world.ts";
+import { type HealthOptions, Member, type TargetSpec } from "./member.ts";
+
+export interface ServiceSpec {
+  readonly name: string;
+  readonly options: HealthOptions;
+  readonly targets: readonly TargetSpec[];
+}
+
+/** What an operator is shown. Plain data. */
+export interface ServiceStatus {
+  readonly name: string;
+  readonly isPaused: boolean;
+  readonly targets: readonly TargetStatus[];
+}
+
+export interface TargetStatus {
+  readonly name: string;
+  readonly weight: number;
+  readonly state: HealthState;
+  readonly reason: string;
+}
+
+export class Group {
+  readonly name: string;
+  isPaused = false;
+  readonly #options: HealthOptions;
+  readonly #members = new Map<string, Member>();
+  readonly #changed: () => void;
+  #isStarted = false;
+
+  constructor({ name, options, targets }: ServiceSpec, changed: () => void) {
+    this.name = name;
+    this.#options = options;
+    this.#changed = changed;
+    for (const spec of targets) this.add(spec);
+  }
+
+  start(): void {
+    this.#isStarted = true;
+    for (const member of this.#members.values()) member.start();
+  }
+
+  stop(): void {
+    this.#isStarted = false;
+    for (const member of this.#members.values()) member.stop();
+  }
+
+  add(spec: TargetSpec): void {
+    if (this.#members.has(spec.name)) {
+      throw new ScaleError("conflict", `service ${this.name} has the target ${spec.name} already`, {
+        hint: "change its weight, or remove it first",
+      });
+    }
+    const member = new Member(spec, this.name, this.#options, this.#changed);
+    this.#members.set(spec.name, member);
+    if (this.#isStarted) member.start();
+  }
+
+  remove(name: string): void {
+    this.#memberOf(name).stop();
+    this.#members.delete(name);
+  }
+
+  order(name: string, order: Order): void {
+    this.#memberOf(name).order(order);
+  }
+
+  setWeight(name: string, weight: number): void {
+    const member = this.#memberOf(name);
+    member.spec = { ...member.spec, weight };
+  }
+
+  world(): WorldService {
+    const members = [...this.#members.values()];
+    const routings = routingOf(members.map(({ health }) => health));
+    const targets = members.map(({ spec }, index) => {
+      const { name, host, port, weight } = spec;
+      return { name, host, port, weight, routing: routings[index]! };
+    });
+    return { name: this.name, isPaused: this.isPaused, targets };
+  }
+
+  status(): ServiceStatus {
+    const targets = [...this.#members.values()].map(({ spec, health, reason }) => ({
+      name: spec.name,
+      weight: spec.weight,
+      state: health.state,
+      reason,
+    }));
+    return { name: this.name, isPaused: this.isPaused, targets };
+  }
+
+  #memberOf(name: string): Member {
+    const found = this.#members.get(name);
+    if (found !== undefined) return found;
+    const names = [...this.#members.keys()].join(", ") || "none";
+    throw new ScaleError("not_found", `service ${this.name} has no target ${name}; it has ${names}`);
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * What the control plane publishes and the data plane reads. Plain data: handed over as it is in one process, as JSON to several.
+ * Invariant: a World is never changed, only followed by the next one. Who decides what is in it is control/; what a process keeps for
+ * a target (connections, counters) is services.ts.
+ */
+
+/** Whether a target gets requests. One that drains finishes what it has and closes its connections; one that is out may come back. */
+export type Routing = "routable" | "draining" | "out";
+
+export interface WorldTarget {
+  /** HOST:PORT as given: the target's identity within its service. A name always stands for the same address. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly routing: Routing;
+}
+
+export interface WorldService {
+  readonly name: string;
+  /** Requests wait instead of being sent. */
+  readonly isPaused: boolean;
+  readonly targets: readonly WorldTarget[];
+}
+
+export interface World {
+  readonly services: readonly WorldService[];
+}
