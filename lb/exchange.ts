@@ -57,7 +57,7 @@ export class Exchange implements UpstreamUser {
     this.#head = head;
     this.#isRequestRead = head.bodyLength === length.none || head.bodyLength === 0;
     this.#service = route(balancer.routes, head);
-    this.#rewritten = rewrite(head, downstream.peer, balancer.config.trustedProxies);
+    this.#rewritten = rewrite(head, downstream.peer, balancer.rewriteRules);
     balancer.counters.exchangesInFlight++;
   }
 

@@ -76,7 +76,7 @@ export class Front {
     }
     tick();
     counters.connectionsAccepted++;
-    const peer = peerOf(remoteAddress, config.trustedProxies);
+    const peer = peerOf(remoteAddress, this.#balancer.rewriteRules.trusted);
     const connection = new Http1Downstream(this.#balancer, socket, peer, this);
     this.#connections.add(connection);
     return connection;

@@ -7,6 +7,7 @@ import { Lifecycle } from "../src/ops/lifecycle.ts";
 import { log } from "../src/ops/log.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { announce } from "../src/ops/run_dir.ts";
+import { networkTest } from "../src/std/cidr.ts";
 import { ScaleError } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { headRoom } from "../src/wire/http1/serialise.ts";
@@ -72,6 +73,7 @@ function balancerOf(config: Config, services: Services): Balancer {
     config,
     services,
     routes: { fallback: services.get("default")! },
+    rewriteRules: { trusted: networkTest(config.trustedProxies), traceSample: config.traceSample },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),
     headRoomBytes: headRoom(config),

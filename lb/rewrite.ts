@@ -1,9 +1,19 @@
 /**
- * What a target is told about the client: X-Forwarded-For, -Proto, -Host, X-Real-IP and X-Request-Id. Invariant: a target never sees
- * one of these as an untrusted peer wrote it; only networks of --trusted-proxies are believed. Hot when a request brings none of them.
+ * What a target is told about the client and the request: X-Forwarded-For, -Proto and -Host, Forwarded, X-Real-IP, X-Request-Id and
+ * traceparent. Invariant: a target never sees who the client is as an untrusted peer wrote it; only networks of --trusted-proxies are
+ * believed, read from the right. Hot when a request brings none of them.
  */
-import { type Cidr, inNetworks, parseAddress } from "../src/std/cidr.ts";
+import {
+  addressOf,
+  clientIndex,
+  type ForwardedElement,
+  forwardedNode,
+  parseForwarded,
+  type Trust,
+  unmapped,
+} from "../src/std/forwarded.ts";
 import { isSafeRequestId, makeRequestId } from "../src/std/request_id.ts";
+import { beginTrace, continueTrace, type Trace } from "../src/std/traceparent.ts";
 import { type Fields, known } from "../src/wire/fields.ts";
 import type { AddedFields, RequestHead } from "../src/wire/message.ts";
 
@@ -13,55 +23,116 @@ export interface Peer {
   readonly isTrusted: boolean;
 }
 
-export function peerOf(remoteAddress: string, trusted: readonly Cidr[]): Peer {
-  // A dual-stack listener reports IPv4 clients in their IPv6 form (RFC 4291 §2.5.5.2).
-  const address = remoteAddress.startsWith("::ffff:") ? remoteAddress.slice(7) : remoteAddress;
-  return { address, isTrusted: inNetworks(address, trusted) };
+export function peerOf(remoteAddress: string, trusted: Trust): Peer {
+  const address = unmapped(remoteAddress);
+  return { address, isTrusted: trusted(address) };
+}
+
+export interface RewriteRules {
+  readonly trusted: Trust;
+  /** Share of the traces begun here that are marked as sampled. */
+  readonly traceSample: number;
 }
 
 export interface Rewritten {
   readonly requestId: string;
+  readonly traceId: string;
   /** The client as far as trusted proxies can tell. */
   readonly clientAddress: string;
   readonly added: AddedFields;
 }
 
-/** Takes the client's word for itself out of `head` and returns ours. */
-export function rewrite(head: RequestHead, peer: Peer, trusted: readonly Cidr[]): Rewritten {
-  const claims = takeClaims(head.fields);
+/** Takes what a peer said of these out of `head` and returns ours. */
+export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rewritten {
+  const claims = takeClaims(head.fields, peer);
   const requestId = claims?.requestId ?? makeRequestId();
-  const believed = peer.isTrusted ? claims : undefined;
-  const chain = believed?.forwardedFor;
-  const clientAddress = chain === undefined ? peer.address : clientOf(chain, peer.address, trusted);
-  const forwardedFor = chain === undefined ? peer.address : `${chain}, ${peer.address}`;
+  const trace = traceOf(head.fields, claims, rules);
+  const origin = claims === undefined || !peer.isTrusted ? undefined : originOf(claims, peer, rules.trusted);
+  const clientAddress = origin?.address ?? peer.address;
+  const proto = origin?.proto ?? "http";
+  const host = origin?.host ?? head.authority;
   const added = [
     "X-Forwarded-For",
-    forwardedFor,
+    origin?.chain ?? peer.address,
     "X-Forwarded-Proto",
-    believed?.proto ?? "http",
+    proto,
     "X-Forwarded-Host",
-    believed?.host ?? head.authority,
+    host,
+    "Forwarded",
+    forwardedOf(clientAddress, host, proto, origin),
     "X-Real-IP",
     clientAddress,
     "X-Request-Id",
     requestId,
+    "traceparent",
+    trace.traceparent,
   ];
-  return { requestId, clientAddress, added };
+  return { requestId, traceId: trace.id, clientAddress, added };
+}
+
+/** Scheme and host stand with the client's own element: they are what its first proxy saw. */
+function forwardedOf(client: string, host: string, proto: string, origin: Origin | undefined): string {
+  const element = `for=${forwardedNode(client)};${host === "" ? "" : `host="${host}";`}proto=${proto}`;
+  return origin === undefined ? element : `${origin.before}${element}${origin.after}`;
+}
+
+/** Where a request came from, told by trusted proxies. */
+interface Origin {
+  readonly address: string;
+  readonly proto: string | undefined;
+  readonly host: string | undefined;
+  /** X-Forwarded-For as it goes on. */
+  readonly chain: string;
+  /** Forwarded's elements around the client's own. */
+  readonly before: string;
+  readonly after: string;
+}
+
+/** Proxies that a chain keeps, the nearest ones: each one's address appears twice in what a target is told. */
+const chainNodesMax = 32;
+
+/** X-Forwarded-For beats Forwarded: many proxies write the first and let a client's own Forwarded pass. */
+function originOf(claims: Claims, peer: Peer, trusted: Trust): Origin {
+  const elements =
+    claims.forwardedFor === undefined
+      ? (parseForwarded(claims.forwarded ?? "") ?? [])
+      : claims.forwardedFor.split(",").map((node) => ({ for: node.trim() }));
+  const kept: readonly ForwardedElement[] = elements.slice(-chainNodesMax);
+  const nodes = kept.map((element) => addressOf(element.for ?? "") ?? "unknown");
+  const index = clientIndex(nodes, trusted);
+  nodes.push(peer.address);
+  const at = index === -1 ? nodes.length - 1 : index;
+  const others = (some: readonly string[]) => some.map((node) => `for=${forwardedNode(node)}`);
+  return {
+    address: nodes[at]!,
+    proto: claims.proto ?? validProto(kept[at]?.proto),
+    host: claims.host ?? validHost(kept[at]?.host),
+    chain: nodes.join(", "),
+    before: [...others(nodes.slice(0, at)), ""].join(", "),
+    after: ["", ...others(nodes.slice(at + 1))].join(", "),
+  };
 }
 
 interface Claims {
   requestId?: string;
   forwardedFor?: string;
-  proto?: string;
-  host?: string;
+  forwarded?: string;
+  proto?: string | undefined;
+  host?: string | undefined;
+  /** Empty if it came more than once, which makes it invalid (Trace Context §3.2.1). */
+  traceparent?: string;
 }
 
-/** Drops every field that says who the client is and returns what they said; undefined if there was none. */
-function takeClaims(fields: Fields): Claims | undefined {
+/**
+ * Drops every field that says who the client is, and what they said comes back; undefined if there was none. What else proxies say in
+ * X-Forwarded-* (a prefix, a port) passes from a trusted peer.
+ */
+function takeClaims(fields: Fields, peer: Peer): Claims | undefined {
   let claims: Claims | undefined;
   for (let index = 0; index < fields.count; index++) {
     const id = fields.id(index);
-    if (id < known.forwarded || id > known.requestId) continue;
+    if (id < known.forwarded || id > known.traceparent) continue;
+    if (id === known.forwardedOther && peer.isTrusted) continue;
     claims ??= {};
     claim(claims, id, fields.value(index));
     fields.drop(index);
@@ -69,23 +140,38 @@ function takeClaims(fields: Fields): Claims | undefined {
   return claims;
 }
 
+/** Of scheme and host the last one counts: the nearest proxy's. */
 function claim(claims: Claims, id: number, value: string): void {
   if (id === known.requestId && isSafeRequestId(value)) claims.requestId = value;
-  else if (id === known.forwardedProto && (value === "http" || value === "https")) claims.proto = value;
-  else if (id === known.forwardedHost && /^[\w.:[\]-]{1,255}$/.test(value)) claims.host = value;
-  else if (id === known.forwardedFor && value !== "") {
-    claims.forwardedFor = claims.forwardedFor === undefined ? value : `${claims.forwardedFor}, ${value}`;
-  }
+  else if (id === known.forwardedProto) claims.proto = validProto(lastOf(value));
+  else if (id === known.forwardedHost) claims.host = validHost(lastOf(value));
+  else if (id === known.forwardedFor) claims.forwardedFor = joined(claims.forwardedFor, value);
+  else if (id === known.forwarded) claims.forwarded = joined(claims.forwarded, value);
+  else if (id === known.traceparent) claims.traceparent = claims.traceparent === undefined ? value : "";
 }
 
-/** Right to left: each trusted address vouches for the one before it. What is no address ends the chain. */
-function clientOf(chain: string, peerAddress: string, trusted: readonly Cidr[]): string {
-  let client = peerAddress;
-  for (const address of chain.split(",").toReversed()) {
-    const candidate = address.trim();
-    if (parseAddress(candidate) === undefined) break;
-    client = candidate;
-    if (!inNetworks(candidate, trusted)) break;
+function joined(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`;
+}
+
+function lastOf(list: string): string {
+  return list.slice(list.lastIndexOf(",") + 1).trim();
+}
+
+function validProto(proto: string | undefined): string | undefined {
+  return proto === "http" || proto === "https" ? proto : undefined;
+}
+
+function validHost(host: string | undefined): string | undefined {
+  return host !== undefined && /^[\w.:[\]-]{1,255}$/.test(host) ? host : undefined;
+}
+
+/** Goes on with the trace that the request names, or begins one; then tracestate belongs to nothing. */
+function traceOf(fields: Fields, claims: Claims | undefined, { traceSample }: RewriteRules): Trace {
+  const trace = claims?.traceparent === undefined ? undefined : continueTrace(claims.traceparent);
+  if (trace !== undefined) return trace;
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.id(index) === known.tracestate) fields.drop(index);
   }
-  return client;
+  return beginTrace(traceSample === 1 || Math.random() < traceSample);
 }

@@ -1,5 +1,5 @@
 /** Who is asking, over which scheme and under which name, given how far the peer is trusted. Pure but for what it is handed. */
-import { parseAddress } from "../std/cidr.ts";
+import { clientOfList, type Trust, unmapped } from "../std/forwarded.ts";
 
 export interface Client {
   readonly ip: string;
@@ -9,9 +9,6 @@ export interface Client {
   /** It brought X-Forwarded-For, and its peer is nobody whose word counts. */
   readonly ignored: boolean;
 }
-
-/** Whether an address belongs to a proxy whose X-Forwarded-* count. */
-export type Trust = (address: string) => boolean;
 
 /** What a request arrived with. */
 export interface Arrival {
@@ -27,26 +24,9 @@ export function clientOf({ peer, headers }: Arrival, trusted: Trust, publicUrl: 
   const forwardedProto = believed ? headers.get("x-forwarded-proto") : null;
   const forwardedHost = believed ? headers.get("x-forwarded-host") : null;
   return {
-    ip: believed ? forwardedFor(headers.get("x-forwarded-for"), ip, trusted) : ip,
+    ip: believed ? clientOfList(headers.get("x-forwarded-for") ?? "", ip, trusted) : ip,
     secure: publicUrl ? publicUrl.protocol === "https:" : forwardedProto === "https",
     host: publicUrl?.host ?? forwardedHost ?? headers.get("host") ?? "localhost",
     ignored: !believed && headers.has("x-forwarded-for"),
   };
-}
-
-function forwardedFor(field: string | null, peer: string, trusted: Trust): string {
-  let client = peer;
-  for (const part of (field ?? "").split(",").toReversed()) {
-    const address = unmapped(part.trim());
-    // "unknown", "_hidden" or an attack: whoever stands behind it, the last address a proxy has vouched for is this one.
-    if (parseAddress(address) === undefined) break;
-    client = address;
-    if (!trusted(address)) break;
-  }
-  return client;
-}
-
-/** A dual-stack listener reports IPv4 peers as ::ffff:10.0.0.1. */
-function unmapped(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

@@ -48,6 +48,14 @@ export function count(min: number, max: number): Kind<number> {
   return { form: "N", parse: (value) => parseCount(value, min, max) };
 }
 
+export const share: Kind<number> = {
+  form: "SHARE",
+  parse: (value) => {
+    if (/^(0|1|0?\.\d{1,9}|1\.0+)$/.test(value)) return Number(value);
+    throw new ExpectedError("a share from 0 to 1, such as 0.1");
+  },
+};
+
 /** Both bounds are included, and written as durations. A timer holds at most 2^31 ms: one of more than 24 days would go off at once. */
 export function duration(min: string, max: string): Kind<number> {
   return {

@@ -77,6 +77,12 @@ export const options = {
     commands: ["lb", "app", "dev"],
     help: "networks whose X-Forwarded-* are believed",
   },
+  traceSample: {
+    ...kind.share,
+    default: "1",
+    commands: ["lb"],
+    help: "share of the traces begun here (no valid traceparent came) that are marked as sampled",
+  },
   publicUrl: {
     ...kind.httpUrl,
     commands: ["app", "worker", "dev"],

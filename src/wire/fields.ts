@@ -26,13 +26,16 @@ export const known = {
   forwardedFor: 15,
   forwardedProto: 16,
   forwardedHost: 17,
-  forwardedPort: 18,
-  realIp: 19,
+  realIp: 18,
+  /** X-Forwarded- and anything else. */
+  forwardedOther: 19,
   requestId: 20,
-  accept: 21,
-  date: 22,
+  traceparent: 21,
+  tracestate: 22,
+  accept: 23,
+  date: 24,
   /** A known name spelt with underscores: CGI-style servers cannot tell X_Forwarded_For from X-Forwarded-For, so it never passes. */
-  underscored: 23,
+  underscored: 25,
 } as const;
 
 const names: { readonly [name: string]: number } = {
@@ -53,9 +56,10 @@ const names: { readonly [name: string]: number } = {
   "x-forwarded-for": known.forwardedFor,
   "x-forwarded-proto": known.forwardedProto,
   "x-forwarded-host": known.forwardedHost,
-  "x-forwarded-port": known.forwardedPort,
   "x-real-ip": known.realIp,
   "x-request-id": known.requestId,
+  traceparent: known.traceparent,
+  tracestate: known.tracestate,
   accept: known.accept,
   date: known.date,
 };
@@ -78,14 +82,24 @@ function groupByLength(): Candidate[][] {
 /** The id of the name at [start, end), whatever its case. Hot: most names fail on the length or the first byte. */
 export function fieldId(bytes: Uint8Array, start: number, end: number): number {
   const candidates = byLength[end - start];
-  if (candidates === undefined) return known.other;
+  if (candidates === undefined) return forwardedOther(bytes, start, end);
   for (let index = 0; index < candidates.length; index++) {
     const { name, id } = candidates[index]!;
     if ((bytes[start]! | 0x20) !== name[0]) continue;
     const spelling = compareName(bytes, start, name);
     if (spelling !== different) return spelling === exact ? id : known.underscored;
   }
-  return known.other;
+  return forwardedOther(bytes, start, end);
+}
+
+const forwardedPrefix = Buffer.from("x-forwarded-", "latin1");
+
+/** The names that begin with X-Forwarded- are too many for a table, and a proxy speaks in all of them. */
+function forwardedOther(bytes: Uint8Array, start: number, end: number): number {
+  if (end - start <= forwardedPrefix.length || (bytes[start]! | 0x20) !== forwardedPrefix[0]) return known.other;
+  const spelling = compareName(bytes, start, forwardedPrefix);
+  if (spelling === different) return known.other;
+  return spelling === exact ? known.forwardedOther : known.underscored;
 }
 
 const different = 0;

@@ -31,13 +31,15 @@ describe("requests and responses", () => {
       "Upgrade: h2c",
       "TE: trailers",
       "X-Request-Id: r-1",
+      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     );
     expect(await exchange(lb.url, request)).toBe(
       "HTTP/1.1 200 OK\r\nETag: e\r\nDate: d\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
     );
     expect(backend.heads).toEqual([
       "GET /a?b=%20 HTTP/1.1\r\nHost: shop.example\r\nAccept: text/html\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n" +
-        "X-Forwarded-Host: shop.example\r\nX-Real-IP: 127.0.0.1\r\nX-Request-Id: r-1\r\n\r\n",
+        'X-Forwarded-Host: shop.example\r\nForwarded: for=127.0.0.1;host="shop.example";proto=http\r\nX-Real-IP: 127.0.0.1\r\n' +
+        "X-Request-Id: r-1\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n",
     ]);
   });
 

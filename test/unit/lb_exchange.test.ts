@@ -93,6 +93,7 @@ function scene() {
     config,
     services: new Services(config),
     routes: { fallback: service },
+    rewriteRules: { trusted: () => false, traceSample: 1 },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),
     headRoomBytes: headRoom(config),

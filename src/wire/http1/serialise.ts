@@ -77,9 +77,9 @@ function statusLine(status: number): string {
   return (statusLines[status] ??= `HTTP/1.1 ${status} ${reasonOf(status)}\r\n`);
 }
 
-/** Room that any head made from a parsed one needs: a field may come back inside an added one, and lines gain a space each. */
+/** Room that any head made from a parsed one needs: a host comes back inside two added fields, and lines gain a space each. */
 export function headRoom(limits: { readonly headBytesMax: number; readonly headFieldsMax: number }): number {
-  return 2 * limits.headBytesMax + limits.headFieldsMax + addedBytesMax;
+  return 3 * limits.headBytesMax + limits.headFieldsMax + addedBytesMax;
 }
 
 /** Names, addresses, ids and framing that scale writes of its own. */
