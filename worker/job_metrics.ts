@@ -5,7 +5,7 @@ import { Histogram } from "../src/std/histogram.ts";
 import type { Outcome, QueueStats } from "../src/store/queue/queue.ts";
 
 /** How a delivery ended for this worker. "lost": the lease had gone to another, the outcome did not count. */
-export type Result = "completed" | "retried" | "discarded" | "postponed" | "released" | "lost";
+export type Result = "completed" | "retried" | "discarded" | "cancelled" | "postponed" | "released" | "lost";
 
 const results = {
   completed: "completed",
@@ -13,6 +13,7 @@ const results = {
   retryable: "retried",
   scheduled: "postponed",
   discarded: "discarded",
+  cancelled: "cancelled",
 } as const;
 
 export function resultOf(to: Outcome): Result {

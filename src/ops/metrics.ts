@@ -79,7 +79,7 @@ export const metricTable = {
   // role worker
   jobs_processed_total: {
     type: "counter",
-    help: "Deliveries by result: completed, retried, discarded, postponed, released, lost",
+    help: "Deliveries by result: completed, retried, discarded, cancelled, postponed, released, lost",
     labels: ["queue", "job", "result"],
   },
   job_duration_seconds: { type: "histogram", help: "Time a handler ran", labels: ["queue", "job"] },

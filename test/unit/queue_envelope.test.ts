@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { amendEnvelope, decodeEnvelope, encodeEnvelope } from "../../src/store/queue/envelope.ts";
+import { amendEnvelope, decodeEnvelope, encodeCompleted, encodeEnvelope } from "../../src/store/queue/envelope.ts";
 
 test("what goes in comes out, and the payload is not touched", () => {
   const payload = '{"text":"two\\nlines","n":1e400}';
@@ -12,6 +12,9 @@ test("what goes in comes out, and the payload is not touched", () => {
     unique: "k",
     trace: "t",
     reason: undefined,
+    enqueuedAtMs: undefined,
+    history: [],
+    ended: undefined,
     fault: undefined,
   });
 });
@@ -25,6 +28,36 @@ test("an amended envelope keeps what it does not know", () => {
     attempts: 2,
     payload: '{"x":1}',
     reason: "r".repeat(2_000),
+  });
+});
+
+test("what happened to a job is kept, the newest of it, and what repeats itself is one", () => {
+  let text = '{"v":1,"name":"a"}\n{}';
+  const happened = (at: number, reason: string) =>
+    (text = amendEnvelope(text, { id: "5-0", attempts: at, reason, event: { at, to: "retryable", reason } }));
+  for (let at = 1; at <= 12; at++) happened(at, `failure ${at}`);
+  for (let at = 13; at <= 15; at++) happened(at, "no job here is named a");
+  const { history } = decodeEnvelope(text);
+  expect(history).toHaveLength(10);
+  expect(history[0]).toEqual({ at: 4, to: "retryable", attempt: 4, reason: "failure 4" });
+  expect(history.at(-1)).toEqual({ at: 15, to: "retryable", attempt: 15, reason: "no job here is named a", times: 3 });
+});
+
+test("what is stored anew has not ended", () => {
+  const ended = { to: "cancelled", at: 9, ms: 0 } as const;
+  const text = amendEnvelope('{"v":1,"name":"a"}\n{}', { id: "5-0", attempts: 1, ended });
+  expect(decodeEnvelope(text).ended).toEqual({ to: "cancelled", atMs: 9, durationMs: 0 });
+  expect(decodeEnvelope(amendEnvelope(text, { id: "5-0", attempts: 0 })).ended).toBeUndefined();
+});
+
+test("a completed job is kept with its result in place of its payload", () => {
+  const job = { name: "a", attempts: 2, enqueuedAtMs: 1 };
+  expect(decodeEnvelope(encodeCompleted(job, { atMs: 9, durationMs: 3 }, '{"n":1}'))).toMatchObject({
+    name: "a",
+    attempts: 2,
+    enqueuedAtMs: 1,
+    payload: '{"n":1}',
+    ended: { to: "completed", atMs: 9, durationMs: 3 },
   });
 });
 

@@ -3,12 +3,29 @@
  *
  *      {"v":1,"name":"send_welcome_email","id":"1700000000000-0","attempts":2}⏎{"email":"ada@example.com"}
  *
+ * A job that has ended is kept in the same frame: the header says how, and where it completed, its result stands for the payload.
+ *
  * Invariant: two versions of scale share a queue during every deploy, so this frame never changes, a header of a later version is
  * carried along unread, and fields a version does not know survive its hands.
  */
+import type { JobState } from "./states.ts";
 
 const version = 1;
 const reasonCharsMax = 2_000;
+/** The newest are kept; the same several times over is one. */
+const eventsMax = 10;
+const eventReasonCharsMax = 300;
+
+/** What happened to a job, besides being taken. */
+export interface JobEvent {
+  /** Milliseconds since the epoch, on the clock of who did it. */
+  readonly at: number;
+  readonly to: JobState;
+  readonly attempt: number;
+  readonly reason: string;
+  /** How often in a row, where more than once. */
+  readonly times?: number;
+}
 
 export interface Envelope {
   readonly name: string;
@@ -19,6 +36,13 @@ export interface Envelope {
   readonly unique: string | undefined;
   readonly trace: string | undefined;
   readonly reason: string | undefined;
+  /** When it was enqueued, in milliseconds since the epoch, where its id does not say. */
+  readonly enqueuedAtMs: number | undefined;
+  /** The oldest first. */
+  readonly history: readonly JobEvent[];
+  /** How it ended; absent before, and for dead letters. */
+  readonly ended:
+    { readonly to: "completed" | "cancelled"; readonly atMs: number; readonly durationMs: number } | undefined;
   readonly fault: "newer" | "garbled" | undefined;
 }
 
@@ -27,6 +51,15 @@ export interface Amendment {
   readonly id: string;
   readonly attempts: number;
   readonly reason?: string;
+  /** Added to its history. */
+  readonly event?: Omit<JobEvent, "attempt">;
+  readonly ended?: Ended;
+}
+
+interface Ended {
+  readonly to: "completed" | "cancelled";
+  readonly at: number;
+  readonly ms: number;
 }
 
 interface Header {
@@ -37,6 +70,9 @@ interface Header {
   readonly unique?: string;
   readonly trace?: string;
   readonly reason?: string;
+  readonly enqueued?: number;
+  readonly history?: readonly JobEvent[];
+  ended?: Ended;
 }
 
 export function encodeEnvelope(job: {
@@ -45,27 +81,75 @@ export function encodeEnvelope(job: {
   readonly payload: string;
   readonly unique?: string;
   readonly trace?: string;
+  /** In milliseconds since the epoch, where the id that the driver gives does not say when. */
+  readonly enqueuedAtMs?: number;
 }): string {
-  const { id, name, unique, trace } = job;
-  return `${JSON.stringify({ v: version, name, id, unique, trace })}\n${job.payload}`;
+  const { id, name, unique, trace, enqueuedAtMs } = job;
+  return `${JSON.stringify({ v: version, name, id, unique, trace, enqueued: enqueuedAtMs })}\n${job.payload}`;
+}
+
+/** What is kept of a completed job: everything but its payload, which may be large and has served. */
+export function encodeCompleted(
+  job: { readonly name: string; readonly attempts: number; readonly enqueuedAtMs: number | undefined },
+  ended: { readonly atMs: number; readonly durationMs: number },
+  result: string,
+): string {
+  const { name, attempts, enqueuedAtMs } = job;
+  const header: Header = {
+    v: version,
+    name,
+    attempts,
+    ...(enqueuedAtMs === undefined ? {} : { enqueued: enqueuedAtMs }),
+    ended: { to: "completed", at: ended.atMs, ms: ended.durationMs },
+  };
+  return `${JSON.stringify(header)}\n${result}`;
 }
 
 export function decodeEnvelope(text: string): Envelope {
   const end = text.indexOf("\n");
   const header = parseHeader(end < 0 ? text : text.slice(0, end));
   if (header === undefined) return { ...empty, payload: text, fault: "garbled" };
-  const { name, id, attempts = 0, unique, trace, reason, v } = header;
-  const fault = v > version ? "newer" : undefined;
-  return { name, id, attempts, unique, trace, reason, payload: text.slice(end + 1), fault };
+  const { name, id, attempts = 0, unique, trace, reason, v, enqueued, history = [], ended } = header;
+  return {
+    name,
+    id,
+    attempts,
+    unique,
+    trace,
+    reason,
+    payload: text.slice(end + 1),
+    enqueuedAtMs: enqueued,
+    history: Array.isArray(history) ? history : [],
+    ended: ended && { to: ended.to, atMs: ended.at, durationMs: ended.ms },
+    fault: v > version ? "newer" : undefined,
+  };
 }
 
 /** The same job with a new header; what it does not know stays. A garbled one becomes a readable envelope around its text. */
 export function amendEnvelope(text: string, amendment: Amendment): string {
   const end = text.indexOf("\n");
   const header = parseHeader(end < 0 ? text : text.slice(0, end));
-  const reason = amendment.reason === undefined ? {} : { reason: amendment.reason.slice(0, reasonCharsMax) };
-  const changed = { ...(header ?? { v: version, name: empty.name }), ...amendment, ...reason };
+  const { id, attempts, event, ended } = amendment;
+  const changed: Header = {
+    ...(header ?? { v: version, name: empty.name }),
+    id,
+    attempts,
+    ...(amendment.reason === undefined ? {} : { reason: amendment.reason.slice(0, reasonCharsMax) }),
+    ...(event === undefined ? {} : { history: withEvent(header?.history, { ...event, attempt: attempts }) }),
+  };
+  // Whatever is stored anew has not ended, unless this says so.
+  if (ended === undefined) delete changed.ended;
+  else changed.ended = ended;
   return `${JSON.stringify(changed)}\n${header === undefined ? JSON.stringify(text) : text.slice(end + 1)}`;
+}
+
+/** What repeats itself, such as waiting for a worker that knows the job, must not push out what happened before. */
+function withEvent(history: readonly JobEvent[] | undefined, event: JobEvent): readonly JobEvent[] {
+  const events = Array.isArray(history) ? (history as readonly JobEvent[]) : [];
+  const last = events.at(-1);
+  const reason = event.reason.slice(0, eventReasonCharsMax);
+  if (last?.to !== event.to || last.reason !== reason) return [...events, { ...event, reason }].slice(-eventsMax);
+  return [...events.slice(0, -1), { ...event, reason, times: (last.times ?? 1) + 1 }];
 }
 
 const empty: Envelope = {
@@ -76,6 +160,9 @@ const empty: Envelope = {
   unique: undefined,
   trace: undefined,
   reason: undefined,
+  enqueuedAtMs: undefined,
+  history: [],
+  ended: undefined,
   fault: undefined,
 };
 

@@ -1,5 +1,5 @@
 /** From a stored job to a lease, and from a settlement back to what is stored: the same in every driver. */
-import { amendEnvelope, decodeEnvelope } from "./envelope.ts";
+import { amendEnvelope, type Amendment, decodeEnvelope, encodeCompleted } from "./envelope.ts";
 import type { DeadLetter, Lease, Settlement } from "./queue.ts";
 
 export interface Delivery {
@@ -13,7 +13,7 @@ export interface Delivery {
 }
 
 export function leaseOf(delivery: Delivery): Lease {
-  const { id, reason: _, ...job } = decodeEnvelope(delivery.envelope);
+  const { id, reason: _, history: _events, ended: _ended, ...job } = decodeEnvelope(delivery.envelope);
   return { ...delivery, ...job, id: `${delivery.queue}:${id ?? delivery.entry}` };
 }
 
@@ -22,11 +22,26 @@ export function idInQueue(lease: Lease): string {
   return lease.id.slice(lease.queue.length + 1);
 }
 
-/** The job as it is put back, with the attempts counted from now on. */
+/** The job as it is put back or kept, with the attempts counted from now on. Being handed back leaves no trace in its history. */
 export function envelopeAfter(settlement: Exclude<Settlement, { to: "completed" }>): string {
-  const { lease, attempts } = settlement;
-  const reason = settlement.to === "available" ? {} : { reason: settlement.reason };
-  return amendEnvelope(lease.envelope, { id: idInQueue(lease), attempts, ...reason });
+  const { to, lease, attempts } = settlement;
+  const id = idInQueue(lease);
+  if (to === "available") return amendEnvelope(lease.envelope, { id, attempts });
+  const { reason } = settlement;
+  const at = Date.now();
+  const amendment: Amendment = { id, attempts, reason, event: { at, to, reason } };
+  return amendEnvelope(lease.envelope, to === "cancelled" ? { ...amendment, ended: { to, at, ms: 0 } } : amendment);
+}
+
+/** What is kept of a job that completed. */
+export function completedRecord({
+  lease,
+  result = "",
+  durationMs = 0,
+}: Extract<Settlement, { to: "completed" }>): string {
+  const { name, attempts, deliveries, enqueuedAtMs } = lease;
+  const job = { name, attempts: attempts + deliveries, enqueuedAtMs };
+  return encodeCompleted(job, { atMs: Date.now(), durationMs: Math.round(durationMs) }, result);
 }
 
 export function deadLetterOf(id: string, diedAtMs: number, envelope: string): DeadLetter {

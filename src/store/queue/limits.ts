@@ -9,6 +9,12 @@ export interface QueueLimits {
   readonly jobsMax: number;
   /** Dead letters one queue keeps; the oldest make room. */
   readonly deadLettersMax: number;
+  /** A dead letter this old is forgotten, in milliseconds. */
+  readonly deadLettersAge: number;
+  /** Completed and cancelled jobs one queue keeps to be looked at; those that are due to be forgotten first make room. */
+  readonly completedMax: number;
+  /** How long one is kept where its job does not say, in milliseconds. */
+  readonly completedAge: number;
   /** Called on every change of state, for the log. */
   readonly onState?: ((from: QueueState, to: QueueState, reason: string) => void) | undefined;
 }
@@ -17,6 +23,8 @@ export interface QueueLimits {
 export const knownJobsMax = 50_000;
 /** And how long, for a queue that nobody uses any more. */
 export const knownJobsMs = 7 * 86_400_000;
+/** Jobs in workers' hands that may be told to stop at a time: every worker reads the list twice a second. */
+export const cancellationsMax = 1_000;
 
 /** The error of a queue without room, the same from every driver. */
 export function queueFull(queue: string, held: number, wanted: number, jobsMax: number): ScaleError {
@@ -24,5 +32,13 @@ export function queueFull(queue: string, held: number, wanted: number, jobsMax: 
     "queue_full",
     `queue ${queue} holds ${held} jobs and has no room for ${wanted} more: its limit is ${jobsMax}`,
     { hint: "start more workers (scale --role=worker), or find what stopped them" },
+  );
+}
+
+export function tooManyCancellations(queue: string): ScaleError {
+  return new ScaleError(
+    "overloaded",
+    `${cancellationsMax} running jobs of queue ${queue} are being told to stop already, which is the most at a time`,
+    { hint: "cancel further ones when these have stopped" },
   );
 }

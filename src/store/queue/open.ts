@@ -7,14 +7,20 @@ import { RedisQueue } from "./redis.ts";
 import { SqliteQueue } from "./sqlite.ts";
 
 export type OpenQueueOptions = Pick<QueueLimits, "namespace" | "onState"> &
-  Partial<Pick<QueueLimits, "jobsMax" | "deadLettersMax">>;
+  Partial<Omit<QueueLimits, "namespace" | "onState">>;
 
-const jobsMaxDefault = 5_000_000;
-const deadLettersMaxDefault = 10_000;
+/** What a process that only enqueues or looks goes by; role worker's options set the others. */
+const usual = {
+  jobsMax: 5_000_000,
+  deadLettersMax: 10_000,
+  deadLettersAge: 30 * 86_400_000,
+  completedMax: 1_000,
+  completedAge: 86_400_000,
+} satisfies Partial<QueueLimits>;
 
 /** Opens redis://, rediss:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
 export function openQueue(url: string, options: OpenQueueOptions): Queue {
-  const limits = { jobsMax: jobsMaxDefault, deadLettersMax: deadLettersMaxDefault, ...options };
+  const limits = { ...usual, ...options };
   if (/^rediss?:\/\//.test(url)) return new RedisQueue(url, limits);
   if (url.startsWith("file:")) return new SqliteQueue(url, limits);
   throw new ScaleError(

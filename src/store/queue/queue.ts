@@ -4,6 +4,7 @@
  * Invariants: a job the queue has answered for runs at least once to an outcome; an outcome counts once, fenced by the attempt's
  * token (states.ts); every queue is bounded. Running handlers, retry policy and the rhythm of promotions are the worker's.
  */
+import type { Inspector } from "./inspect.ts";
 import type { Outcome } from "./states.ts";
 
 export interface NewJob {
@@ -50,6 +51,8 @@ export interface Lease {
   readonly attempts: number;
   readonly unique: string | undefined;
   readonly trace: string | undefined;
+  /** When it was enqueued, where its id does not say. */
+  readonly enqueuedAtMs: number | undefined;
   /** Since when it could have been taken, in milliseconds since the epoch. */
   readonly availableAtMs: number;
   /** "newer": written by a later version of scale. "garbled": not an envelope at all. Neither may be run. */
@@ -60,7 +63,15 @@ export interface Lease {
 
 /** What became of a lease. `attempts` is the number counted from now on. */
 export type Settlement =
-  | { readonly to: "completed"; readonly lease: Lease }
+  | {
+      readonly to: "completed";
+      readonly lease: Lease;
+      /** JSON text of what it returned; absent: nothing. */
+      readonly result?: string;
+      readonly durationMs?: number;
+      /** How long it is kept to be looked at; absent: as long as the queue keeps them, 0: not at all. */
+      readonly keepMs?: number;
+    }
   | { readonly to: "available"; readonly lease: Lease; readonly attempts: number }
   | {
       readonly to: "scheduled" | "retryable";
@@ -69,7 +80,16 @@ export type Settlement =
       readonly delayMs: number;
       readonly reason: string;
     }
-  | { readonly to: "discarded"; readonly lease: Lease; readonly attempts: number; readonly reason: string };
+  | { readonly to: "discarded"; readonly lease: Lease; readonly attempts: number; readonly reason: string }
+  | { readonly to: "cancelled"; readonly lease: Lease; readonly attempts: number; readonly reason: string };
+
+/** What operators want of a queue, for its workers. */
+export interface Orders {
+  /** No job is to be started. */
+  readonly paused: boolean;
+  /** Ids of jobs in some worker's hands that are to stop. */
+  readonly cancelled: readonly string[];
+}
 
 export interface QueueStats {
   readonly waiting: number;
@@ -114,6 +134,8 @@ export interface Queue {
   /** The taking side of one queue, under a name no other process uses. */
   consumer(queue: string, owner: string): Consumer;
 
+  /** The operator's side: looking at jobs and steering them. */
+  readonly inspector: Inspector;
   stats(queue: string): Promise<QueueStats>;
   /** The newest first. */
   deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]>;
@@ -139,6 +161,11 @@ export interface Consumer {
   held(max: number): Promise<readonly Lease[]>;
   /** Makes up to `max` due jobs available. Returns the milliseconds until the next is due (0: at once), or undefined. */
   promote(max: number): Promise<number | undefined>;
+  orders(): Promise<Orders>;
+  /** Notes how far jobs are, as JSON text. One whose lease is no longer ours is passed over. */
+  report(progress: readonly { readonly lease: Lease; readonly value: string }[]): Promise<void>;
+  /** Forgets what has been kept long enough, and makes the queue known to operators. */
+  prune(): Promise<void>;
   /** Leases still held run out and go to others. Idempotent. */
   close(): Promise<void>;
 }

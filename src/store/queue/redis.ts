@@ -6,10 +6,13 @@ import { ScaleError } from "../../std/errors.ts";
 import { isReply, RedisConnection } from "../redis/connection.ts";
 import { listOf, numberOf, type ScriptArgument, textsOf } from "../redis/script.ts";
 import { encodeEnvelope } from "./envelope.ts";
+import type { Inspector } from "./inspect.ts";
 import { deadLetterOf } from "./lease.ts";
 import { knownJobsMax, knownJobsMs, queueFull, type QueueLimits } from "./limits.ts";
 import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { RedisConsumer } from "./redis_consumer.ts";
+import { RedisInspector } from "./redis_inspector.ts";
+import { keysOf, queuesKey } from "./redis_keys.ts";
 import * as once from "./redis_once.ts";
 import * as scripts from "./redis_scripts.ts";
 
@@ -17,24 +20,14 @@ import * as scripts from "./redis_scripts.ts";
 const stepJobsMax = 1_000;
 const operationTimeoutMs = 2_000;
 
-/** The keys of one queue. */
-export interface QueueKeys {
-  readonly stream: string;
-  readonly delayed: string;
-  readonly delayedJobs: string;
-  readonly dead: string;
-  readonly deadJobs: string;
-  readonly unique: string;
-  readonly sequence: string;
-  readonly known: string;
-  readonly ticks: string;
-}
-
 export class RedisQueue implements Queue {
   readonly #url: string;
   readonly #limits: QueueLimits;
   readonly #connection: RedisConnection;
   readonly #consumers: RedisConsumer[] = [];
+  /** Queues that operators can find already, as far as this process knows. */
+  readonly #known = new Set<string>();
+  readonly inspector: Inspector;
 
   constructor(url: string, limits: QueueLimits) {
     this.#url = url;
@@ -46,6 +39,7 @@ export class RedisQueue implements Queue {
       operationTimeoutMs,
       onState: limits.onState,
     });
+    this.inspector = new RedisInspector(this.#connection, limits);
   }
 
   get state(): QueueState {
@@ -73,6 +67,7 @@ export class RedisQueue implements Queue {
       scripts.enqueue(client, [keys.stream, keys.delayed, keys.delayedJobs, keys.unique, keys.sequence], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
+    this.#makeKnown(queue);
     return textsOf(reply).map((id) => `${queue}:${id}`);
   }
 
@@ -85,16 +80,17 @@ export class RedisQueue implements Queue {
   }
 
   async #enqueueOnceStep(queue: string, jobs: readonly OnceJob[]): Promise<boolean[]> {
-    const { stream, delayed, delayedJobs, unique, known, ticks } = keysOf(this.#limits.namespace, queue);
+    const { stream, delayed, delayedJobs, unique, known, ticks, moved } = keysOf(this.#limits.namespace, queue);
     const args: ScriptArgument[] = [this.#limits.jobsMax, knownJobsMax, knownJobsMs];
     for (const job of jobs) {
       const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
       args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
     }
     const reply = await this.#connection.run("enqueue", (client) =>
-      once.enqueueOnce(client, [stream, delayed, delayedJobs, unique, known, ticks], args),
+      once.enqueueOnce(client, [stream, delayed, delayedJobs, unique, known, ticks, moved], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
+    this.#makeKnown(queue);
     return listOf(reply).map((answer) => answer === 1);
   }
 
@@ -116,6 +112,13 @@ export class RedisQueue implements Queue {
 
   get #leader(): string {
     return `{${this.#limits.namespace}:leader}`;
+  }
+
+  /** Once a process: a worker of the queue does it again and again. */
+  #makeKnown(queue: string): void {
+    if (this.#known.has(queue)) return;
+    this.#known.add(queue);
+    this.#connection.client.sadd(queuesKey(this.#limits.namespace), queue).catch(() => this.#known.delete(queue));
   }
 
   consumer(queue: string, owner: string): Consumer {
@@ -166,21 +169,6 @@ export class RedisQueue implements Queue {
     await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.close()));
     this.#connection.close();
   }
-}
-
-function keysOf(namespace: string, queue: string): QueueKeys {
-  const tag = `{${namespace}:q:${queue}}`;
-  return {
-    stream: `${tag}:stream`,
-    delayed: `${tag}:delayed`,
-    delayedJobs: `${tag}:delayed:jobs`,
-    dead: `${tag}:dead`,
-    deadJobs: `${tag}:dead:jobs`,
-    unique: `${tag}:unique`,
-    sequence: `${tag}:sequence`,
-    known: `${tag}:known`,
-    ticks: `${tag}:ticks`,
-  };
 }
 
 function partlyEnqueued(queue: string, done: number, wanted: number, cause: unknown): unknown {

@@ -14,15 +14,18 @@ import {
   textOf,
   textsOf,
 } from "../redis/script.ts";
-import { envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
+import { completedRecord, envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
-import type { Consumer, Lease, Settlement } from "./queue.ts";
-import type { QueueKeys } from "./redis.ts";
+import type { Consumer, Lease, Orders, Settlement } from "./queue.ts";
+import { prune as pruneDone } from "./redis_inspector_scripts.ts";
+import { type QueueKeys, queuesKey } from "./redis_keys.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** Room for a round trip on top of the time a read waits by intention. */
 const graceMs = 2_000;
 const interruptIntervalMs = 50;
+/** Jobs forgotten in one step. */
+const pruneMax = 1_000;
 /** Names of workers that are gone are dropped from the group after this long. */
 const forgetAfterMs = 3_600_000;
 
@@ -80,29 +83,45 @@ export class RedisConsumer implements Consumer {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<readonly Lease[]> {
-    const { stream, delayed, delayedJobs, dead, deadJobs, unique } = this.#keys;
+    const { stream, delayed, delayedJobs, dead, deadJobs, unique, moved, progress, cancel, counts } = this.#keys;
     const lost = await Promise.all([
-      this.#fenced(scripts.complete, [stream, unique], [], pick(settlements, "completed"), ({ lease }) => [
-        idInQueue(lease),
-        lease.unique ?? "",
-      ]),
+      this.#ended("completed", pick(settlements, "completed"), completedRecord),
+      this.#ended("cancelled", pick(settlements, "cancelled"), envelopeAfter),
       this.#fenced(
         scripts.delay,
-        [stream, delayed, delayedJobs],
+        [stream, delayed, delayedJobs, moved, counts],
         [],
         pick(settlements, "retryable", "scheduled"),
-        (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to)],
+        (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to), to.to === "retryable" ? 1 : 0],
       ),
-      this.#fenced(scripts.release, [stream], [], pick(settlements, "available"), (to) => [envelopeAfter(to)]),
+      this.#fenced(scripts.release, [stream, moved], [], pick(settlements, "available"), (to) => [
+        idInQueue(to.lease),
+        envelopeAfter(to),
+      ]),
       this.#fenced(
         scripts.discard,
-        [stream, dead, deadJobs, unique],
+        [stream, dead, deadJobs, unique, moved, progress, cancel, counts],
         [this.#limits.deadLettersMax],
         pick(settlements, "discarded"),
         (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
       ),
     ]);
     return lost.flat();
+  }
+
+  /** Jobs that completed or were cancelled, each with the record that is kept of it. */
+  #ended<S extends To<"completed" | "cancelled">>(
+    outcome: S["to"],
+    settlements: readonly S[],
+    recordOf: (settlement: S) => string,
+  ): Promise<readonly Lease[]> {
+    const { stream, unique, moved, done, doneJobs, progress, cancel, counts } = this.#keys;
+    const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts];
+    return this.#fenced(scripts.complete, keys, [outcome, this.#limits.completedMax], settlements, (settlement) => {
+      const { lease } = settlement;
+      const keepMs = Math.ceil(("keepMs" in settlement ? settlement.keepMs : undefined) ?? this.#limits.completedAge);
+      return [idInQueue(lease), lease.unique ?? "", keepMs, keepMs > 0 ? recordOf(settlement) : ""];
+    });
   }
 
   renew(leases: readonly Lease[]): Promise<readonly Lease[]> {
@@ -132,9 +151,32 @@ export class RedisConsumer implements Consumer {
   }
 
   async promote(max: number): Promise<number | undefined> {
-    const { stream, delayed, delayedJobs } = this.#keys;
-    const nextMs = numberOf(await this.#script("promote jobs", scripts.promote, [stream, delayed, delayedJobs], [max]));
+    const { stream, delayed, delayedJobs, moved } = this.#keys;
+    const keys = [stream, delayed, delayedJobs, moved];
+    const nextMs = numberOf(await this.#script("promote jobs", scripts.promote, keys, [max]));
     return nextMs < 0 ? undefined : nextMs;
+  }
+
+  async orders(): Promise<Orders> {
+    const { control, cancel } = this.#keys;
+    const [paused, cancelled] = await this.#commands.run("read orders", (client) =>
+      Promise.all([client.hget(control, "paused"), client.hkeys(cancel)]),
+    );
+    return { paused: paused !== null, cancelled: cancelled.map((id) => `${this.#queue}:${id}`) };
+  }
+
+  async report(progress: readonly { readonly lease: Lease; readonly value: string }[]): Promise<void> {
+    const { stream, progress: notes } = this.#keys;
+    await this.#fenced(scripts.report, [stream, notes], [], progress, ({ lease, value }) => [idInQueue(lease), value]);
+  }
+
+  async prune(): Promise<void> {
+    const { done, doneJobs, dead, deadJobs } = this.#keys;
+    const args = [this.#limits.deadLettersAge, pruneMax];
+    await this.#script("forget old jobs", pruneDone, [done, doneJobs, dead, deadJobs], args);
+    await this.#commands.run("make the queue known", (client) =>
+      client.sadd(queuesKey(this.#limits.namespace), this.#queue),
+    );
   }
 
   async close(): Promise<void> {

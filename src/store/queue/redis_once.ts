@@ -12,7 +12,7 @@ import { script } from "../redis/script.ts";
 import { clock } from "./redis_scripts.ts";
 
 /**
- * → available | scheduled, once. KEYS: stream, delayed, delayed:jobs, unique, known, ticks. ARGV: most jobs the queue may hold, most ids
+ * → available | scheduled, once. KEYS: stream, delayed, delayed:jobs, unique, known, ticks, moved. ARGV: most jobs the queue may hold, most ids
  * remembered, for how many ms, then of each job its id, envelope, delay in ms, unique key or '', schedule or '', tick in ms. Returns 1
  * for each that is new, else 0; or the number of jobs the queue holds, when there is no room for all.
  */
@@ -33,7 +33,7 @@ for i = 4, #ARGV, 6 do
   local fresh = isNew(id, ARGV[i + 4], ARGV[i + 5])
   if fresh and unique ~= '' then fresh = redis.call('HSETNX', KEYS[4], unique, id) == 1 end
   if fresh and delay == 0 then
-    redis.call('XADD', KEYS[1], '*', 'job', envelope)
+    redis.call('HSET', KEYS[7], id, redis.call('XADD', KEYS[1], '*', 'job', envelope))
   elseif fresh then
     redis.call('ZADD', KEYS[2], moment + delay, id)
     redis.call('HSET', KEYS[3], id, envelope)

@@ -8,6 +8,12 @@
  *      :dead          sorted set of discarded jobs: id → when, in ms                      :dead:jobs      hash: id → envelope
  *      :unique        hash: unique key → id of the job that holds it
  *      :sequence      number of the last delayed job: an id for what has no stream entry yet
+ *      :moved         hash: id → entry, of a job in the stream whose entry is not its id, because it was delayed or put back
+ *      :done          sorted set of completed and cancelled jobs: id → until when it is kept   :done:jobs      hash: id → its record
+ *      :progress      hash: id → how far a running job is
+ *      :cancel        hash: id → since when a running job is told to stop
+ *      :control       hash: paused → since when            :counts        hash: outcome → how many
+ * Looking at jobs and steering them is redis_inspector_scripts.ts.
  * There is no key for a single job, and the stream is never trimmed: an entry is deleted with its outcome.
  */
 import { script } from "../redis/script.ts";
@@ -20,9 +26,10 @@ local function ours(owner, entry, deliveries)
   local pending = redis.call('XPENDING', KEYS[1], '${group}', entry, entry, 1)[1]
   return pending and pending[2] == owner and pending[4] == tonumber(deliveries)
 end
-local function leave(entry)
+local function leave(moved, entry, id)
   redis.call('XACK', KEYS[1], '${group}', entry)
   redis.call('XDEL', KEYS[1], entry)
+  if entry ~= id then redis.call('HDEL', moved, id) end
 end`;
 
 export const clock = `
@@ -32,9 +39,33 @@ local function now()
 end`;
 
 /** A unique key is free again once the job that holds it has its outcome; a later holder is left alone. */
-const freeUnique = `
+export const freeUnique = `
 local function free(uniques, unique, id)
   if unique ~= '' and redis.call('HGET', uniques, unique) == id then redis.call('HDEL', uniques, unique) end
+end`;
+
+/**
+ * Keeps what has ended: scores and records are what ZADD and HSET take. Those that would be forgotten first make room. One command
+ * for a whole batch each, because every job comes through here.
+ */
+export const keepDone = `
+local function keepDone(done, jobs, most, scores, records)
+  if #scores == 0 then return end
+  redis.call('ZADD', done, unpack(scores))
+  redis.call('HSET', jobs, unpack(records))
+  local excess = redis.call('ZCARD', done) - most
+  if excess <= 0 then return end
+  local old = redis.call('ZRANGE', done, 0, excess - 1)
+  redis.call('ZREMRANGEBYRANK', done, 0, excess - 1)
+  for i = 1, #old, 1000 do redis.call('HDEL', jobs, unpack(old, i, math.min(i + 999, #old))) end
+end`;
+
+/** Nobody is interested any more in how far these are, or told to stop them. */
+const forgetNotes = `
+local function forgetNotes(progress, cancel, ids)
+  if #ids == 0 then return end
+  if redis.call('EXISTS', progress) == 1 then redis.call('HDEL', progress, unpack(ids)) end
+  if redis.call('EXISTS', cancel) == 1 then redis.call('HDEL', cancel, unpack(ids)) end
 end`;
 
 /**
@@ -64,13 +95,13 @@ for i = 2, #ARGV, 3 do
 end
 return ids`);
 
-/** scheduled | retryable → available. KEYS: stream, delayed, delayed:jobs. ARGV: most jobs. Returns ms to the next due one, or -1. */
+/** scheduled | retryable → available. KEYS: stream, delayed, delayed:jobs, moved. ARGV: most jobs. Returns ms to the next due one, or -1. */
 export const promote = script(`${clock}
 local moment = now()
 local due = redis.call('ZRANGE', KEYS[2], '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
   local envelope = redis.call('HGET', KEYS[3], id)
-  if envelope then redis.call('XADD', KEYS[1], '*', 'job', envelope) end
+  if envelope then redis.call('HSET', KEYS[4], id, redis.call('XADD', KEYS[1], '*', 'job', envelope)) end
   redis.call('ZREM', KEYS[2], id)
   redis.call('HDEL', KEYS[3], id)
 end
@@ -78,62 +109,99 @@ local nextDue = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 if not nextDue[2] then return -1 end
 return math.max(0, math.ceil(nextDue[2] - moment))`);
 
-/** running → completed. KEYS: stream, unique. ARGV: owner, then of each lease entry, deliveries, id, unique key or ''. Returns lost entries. */
-export const complete = script(`${fence}${freeUnique}
-local lost = {}
-for i = 2, #ARGV, 4 do
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
-    leave(ARGV[i])
-    free(KEYS[2], ARGV[i + 3], ARGV[i + 2])
-  else lost[#lost + 1] = ARGV[i] end
+/**
+ * running → completed | cancelled. KEYS: stream, unique, moved, done, done:jobs, progress, cancel, counts. ARGV: owner, outcome, most
+ * kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
+ * lost entries. What can be one command for the batch is one: every job comes through here.
+ */
+export const complete = script(`${fence}${clock}${freeUnique}${keepDone}${forgetNotes}
+local lost, left, ended, scores, records = {}, {}, {}, {}, {}
+local moment = now()
+for i = 4, #ARGV, 6 do
+  local entry, id, keep = ARGV[i], ARGV[i + 2], tonumber(ARGV[i + 4])
+  if ours(ARGV[1], entry, ARGV[i + 1]) then
+    left[#left + 1] = entry
+    if entry ~= id then redis.call('HDEL', KEYS[3], id) end
+    free(KEYS[2], ARGV[i + 3], id)
+    ended[#ended + 1] = id
+    if keep > 0 then
+      scores[#scores + 1] = moment + keep
+      scores[#scores + 1] = id
+      records[#records + 1] = id
+      records[#records + 1] = ARGV[i + 5]
+    end
+  else lost[#lost + 1] = entry end
 end
+if #left == 0 then return lost end
+redis.call('XACK', KEYS[1], '${group}', unpack(left))
+redis.call('XDEL', KEYS[1], unpack(left))
+redis.call('HINCRBY', KEYS[8], ARGV[2], #ended)
+forgetNotes(KEYS[6], KEYS[7], ended)
+keepDone(KEYS[4], KEYS[5], tonumber(ARGV[3]), scores, records)
 return lost`);
 
 /**
- * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs. ARGV: owner, then of each lease entry,
- * deliveries, id, delay in ms, amended envelope. Returns lost entries.
+ * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts. ARGV: owner, then of each
+ * lease entry, deliveries, id, delay in ms, amended envelope, 1 where it counts as retried. Returns lost entries.
  */
 export const delay = script(`${fence}${clock}
 local lost = {}
-for i = 2, #ARGV, 5 do
+for i = 2, #ARGV, 6 do
+  local id = ARGV[i + 2]
   if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
-    leave(ARGV[i])
-    redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], ARGV[i + 2])
-    redis.call('HSET', KEYS[3], ARGV[i + 2], ARGV[i + 4])
-  else lost[#lost + 1] = ARGV[i] end
-end
-return lost`);
-
-/** running → available (release). KEYS: stream. ARGV: owner, then of each lease entry, deliveries, amended envelope. Returns lost entries. */
-export const release = script(`${fence}
-local lost = {}
-for i = 2, #ARGV, 3 do
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
-    leave(ARGV[i])
-    redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 2])
+    leave(KEYS[4], ARGV[i], id)
+    redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], id)
+    redis.call('HSET', KEYS[3], id, ARGV[i + 4])
+    redis.call('HINCRBY', KEYS[5], 'retried', ARGV[i + 5])
   else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);
 
 /**
- * running → discarded. KEYS: stream, dead, dead:jobs, unique. ARGV: owner, most dead letters kept, then of each lease entry,
- * deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
+ * running → available (release). KEYS: stream, moved. ARGV: owner, then of each lease entry, deliveries, id, amended envelope. Returns
+ * lost entries.
  */
-export const discard = script(`${fence}${clock}${freeUnique}
+export const release = script(`${fence}
 local lost = {}
+for i = 2, #ARGV, 4 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    leave(KEYS[2], ARGV[i], ARGV[i + 2])
+    redis.call('HSET', KEYS[2], ARGV[i + 2], redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]))
+  else lost[#lost + 1] = ARGV[i] end
+end
+return lost`);
+
+/**
+ * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts. ARGV: owner, most dead letters kept,
+ * then of each lease entry, deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
+ */
+export const discard = script(`${fence}${clock}${freeUnique}${forgetNotes}
+local lost, ended = {}, {}
 for i = 3, #ARGV, 5 do
   local entry, id = ARGV[i], ARGV[i + 2]
   if ours(ARGV[1], entry, ARGV[i + 1]) then
-    leave(entry)
+    leave(KEYS[5], entry, id)
     free(KEYS[4], ARGV[i + 3], id)
     redis.call('ZADD', KEYS[2], now(), id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
+    ended[#ended + 1] = id
   else lost[#lost + 1] = entry end
 end
+if #ended > 0 then redis.call('HINCRBY', KEYS[8], 'discarded', #ended) end
+forgetNotes(KEYS[6], KEYS[7], ended)
 local excess = redis.call('ZCARD', KEYS[2]) - ARGV[2]
 if excess > 0 then
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do redis.call('HDEL', KEYS[3], id) end
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, excess - 1)
+end
+return lost`);
+
+/** How far running jobs are. KEYS: stream, progress. ARGV: owner, then of each lease entry, deliveries, id, value. Returns lost entries. */
+export const report = script(`${fence}
+local lost = {}
+for i = 2, #ARGV, 4 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then redis.call('HSET', KEYS[2], ARGV[i + 2], ARGV[i + 3])
+  else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);
 

@@ -6,10 +6,13 @@ import type { Database } from "bun:sqlite";
 
 import { pathOfFileUrl, SqliteStore } from "../sqlite/database.ts";
 import { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
+import type { Inspector } from "./inspect.ts";
 import { deadLetterOf } from "./lease.ts";
 import { queueFull, type QueueLimits } from "./limits.ts";
 import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { SqliteConsumer } from "./sqlite_consumer.ts";
+import { SqliteInspector } from "./sqlite_inspector.ts";
+import * as kept from "./sqlite_kept.ts";
 import * as once from "./sqlite_once.ts";
 import * as statements from "./sqlite_statements.ts";
 
@@ -21,11 +24,13 @@ const countAgeMsMax = 1_000;
 export class SqliteQueue implements Queue {
   readonly #store: SqliteStore;
   readonly #limits: QueueLimits;
+  readonly inspector: Inspector;
   readonly #counts = new Map<string, { jobs: number; readonly atMs: number }>();
 
   constructor(url: string, limits: QueueLimits) {
-    this.#store = new SqliteStore(pathOfFileUrl(url), statements.schema + once.schema);
+    this.#store = new SqliteStore(pathOfFileUrl(url), statements.schema + once.schema + kept.schema);
     this.#limits = limits;
+    this.inspector = new SqliteInspector(this.#store, limits);
   }
 
   get state(): QueueState {
@@ -38,7 +43,10 @@ export class SqliteQueue implements Queue {
     const ids: string[] = [];
     for (let start = 0; start < jobs.length; start += stepJobsMax) {
       const step = jobs.slice(start, start + stepJobsMax);
-      const insertAll = (database: Database) => step.map((job) => `${queue}:${insert(database, name, job)}`);
+      const insertAll = (database: Database) => {
+        kept.add(database, name, "arrived", step.length);
+        return step.map((job) => `${queue}:${insert(database, name, job)}`);
+      };
       ids.push(...this.#store.transaction("enqueue", insertAll));
     }
     return ids;
@@ -50,7 +58,10 @@ export class SqliteQueue implements Queue {
     const answers: boolean[] = [];
     for (let start = 0; start < jobs.length; start += stepJobsMax) {
       const step = jobs.slice(start, start + stepJobsMax);
-      const insertNew = (database: Database) => step.map((job) => insertOnce(database, name, job));
+      const insertNew = (database: Database) => {
+        kept.add(database, name, "arrived", step.length);
+        return step.map((job) => insertOnce(database, name, job));
+      };
       answers.push(...this.#store.transaction("enqueue", insertNew));
     }
     this.#store.run("forget old ids", once.trimKnown);
@@ -71,7 +82,7 @@ export class SqliteQueue implements Queue {
   }
 
   consumer(queue: string, owner: string): Consumer {
-    return new SqliteConsumer(this.#store, queue, this.#name(queue), owner, this.#limits.deadLettersMax);
+    return new SqliteConsumer(this.#store, queue, this.#name(queue), owner, this.#limits);
   }
 
   async stats(queue: string): Promise<QueueStats> {
@@ -148,7 +159,7 @@ function insert(database: Database, name: string, job: NewJob): string {
 /** Whether it is new. A job whose unique key is held is not, and is not asked for again. */
 function insertOnce(database: Database, name: string, job: OnceJob): boolean {
   const fresh = once.isNew(database, name, job) && holderOf(database, name, job) === null;
-  if (fresh) insertRow(database, name, job);
+  if (fresh) kept.noteEntry(database, name, job.id, insertRow(database, name, job));
   return fresh;
 }
 
@@ -160,8 +171,9 @@ function holderOf(database: Database, name: string, { unique }: NewJob): StoredJ
 function insertRow(database: Database, name: string, job: NewJob): number {
   const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
   const state = delayMs === 0 ? "available" : "scheduled";
+  const now = Date.now();
   const row = database
     .query<{ id: number }, [string, string, number, string | null, string]>(statements.enqueue)
-    .get(name, state, Date.now() + delayMs, job.unique ?? null, encodeEnvelope(job));
+    .get(name, state, now + delayMs, job.unique ?? null, encodeEnvelope({ ...job, enqueuedAtMs: now }));
   return row!.id;
 }

@@ -6,12 +6,22 @@ import type { Database } from "bun:sqlite";
 
 import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
-import { envelopeAfter, leaseOf } from "./lease.ts";
-import type { Consumer, Lease, Settlement } from "./queue.ts";
+import { completedRecord, envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
+import type { QueueLimits } from "./limits.ts";
+import type { Consumer, Lease, Orders, Settlement } from "./queue.ts";
+import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
 
 const lookIntervalMsMin = 5;
 const lookIntervalMsMax = 40;
+/** Jobs forgotten in one step. */
+const pruneMax = 1_000;
+const counted = [
+  ["completed", "completed"],
+  ["cancelled", "cancelled"],
+  ["discarded", "discarded"],
+  ["retryable", "retried"],
+] as const;
 
 interface Row {
   readonly id: number;
@@ -28,14 +38,14 @@ export class SqliteConsumer implements Consumer {
   /** With the namespace, as the table has it. */
   readonly #name: string;
   readonly #owner: string;
-  readonly #deadLettersMax: number;
+  readonly #limits: QueueLimits;
 
-  constructor(store: SqliteStore, queue: string, name: string, owner: string, deadLettersMax: number) {
+  constructor(store: SqliteStore, queue: string, name: string, owner: string, limits: QueueLimits) {
     this.#store = store;
     this.#queue = queue;
     this.#name = name;
     this.#owner = owner;
-    this.#deadLettersMax = deadLettersMax;
+    this.#limits = limits;
   }
 
   async take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]> {
@@ -65,8 +75,14 @@ export class SqliteConsumer implements Consumer {
   async settle(settlements: readonly Settlement[]): Promise<readonly Lease[]> {
     return this.#store.transaction("settle jobs", (database) => {
       const lost = settlements.filter((settlement) => !this.#apply(database, settlement)).map(({ lease }) => lease);
-      if (settlements.some(({ to }) => to === "discarded")) {
-        database.query(statements.trimDeadLetters).run(this.#name, this.#deadLettersMax);
+      const ended = settlements.filter(({ lease }) => !lost.includes(lease));
+      for (const [to, count] of counted)
+        kept.add(database, this.#name, count, ended.filter((one) => one.to === to).length);
+      if (ended.some(({ to }) => to === "discarded")) {
+        database.query(statements.trimDeadLetters).run(this.#name, this.#limits.deadLettersMax);
+      }
+      if (ended.some(({ to }) => to === "completed" || to === "cancelled")) {
+        kept.trimDone(database, this.#name, this.#limits.completedMax);
       }
       return lost;
     });
@@ -79,9 +95,13 @@ export class SqliteConsumer implements Consumer {
     const now = Date.now();
     switch (to) {
       case "completed":
-        return database.query(statements.complete).run(...token).changes > 0;
-      case "discarded":
-        return database.query(statements.discard).run(...token, now, envelopeAfter(settlement)).changes > 0;
+      case "cancelled":
+        return this.#end(database, settlement);
+      case "discarded": {
+        const ours = database.query(statements.discard).run(...token, now, envelopeAfter(settlement)).changes > 0;
+        if (ours) kept.forgetOrders(database, this.#name, idInQueue(lease));
+        return ours;
+      }
       case "available":
         return database.query(statements.putBack).run(...token, to, now, envelopeAfter(settlement)).changes > 0;
       case "scheduled":
@@ -90,6 +110,19 @@ export class SqliteConsumer implements Consumer {
         return database.query(statements.putBack).run(...token, to, due, envelopeAfter(settlement)).changes > 0;
       }
     }
+  }
+
+  #end(database: Database, settlement: Extract<Settlement, { to: "completed" | "cancelled" }>): boolean {
+    const { lease } = settlement;
+    const id = idInQueue(lease);
+    if (database.query(statements.complete).run(...tokenOf(lease)).changes === 0) return false;
+    const keepMs = Math.ceil(("keepMs" in settlement ? settlement.keepMs : undefined) ?? this.#limits.completedAge);
+    if (keepMs > 0) {
+      const record = settlement.to === "completed" ? completedRecord(settlement) : envelopeAfter(settlement);
+      kept.keepDone(database, this.#name, id, Date.now() + keepMs, record);
+    }
+    kept.forgetNotes(database, this.#name, id, lease.entry);
+    return true;
   }
 
   async renew(leases: readonly Lease[]): Promise<readonly Lease[]> {
@@ -123,6 +156,30 @@ export class SqliteConsumer implements Consumer {
       database.query(statements.promote).run(this.#name, Date.now(), max);
       const then = next();
       return then === null ? undefined : Math.max(0, then - Date.now());
+    });
+  }
+
+  async orders(): Promise<Orders> {
+    return this.#store.run("read orders", (database) => ({
+      paused: kept.pausedSince(database, this.#name) !== undefined,
+      cancelled: kept.cancelledIds(database, this.#name).map((id) => `${this.#queue}:${id}`),
+    }));
+  }
+
+  async report(progress: readonly { readonly lease: Lease; readonly value: string }[]): Promise<void> {
+    this.#store.transaction("note progress", (database) => {
+      for (const { lease, value } of progress) {
+        if (database.query(statements.isOurs).get(...tokenOf(lease)) === null) continue;
+        kept.report(database, this.#name, idInQueue(lease), value);
+      }
+    });
+  }
+
+  async prune(): Promise<void> {
+    this.#store.transaction("forget old jobs", (database) => {
+      kept.prune(database, this.#name, this.#limits.deadLettersAge, pruneMax);
+      // A queue is known by its counts.
+      kept.makeKnown(database, this.#name);
     });
   }
 

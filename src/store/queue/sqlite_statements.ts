@@ -2,7 +2,7 @@
  * Every transition of states.ts on SQLite, one statement each. Who runs them is sqlite.ts and sqlite_consumer.ts; ?1 is always the
  * queue or the row, `at` always the present in milliseconds since the epoch.
  *
- * A row is a job without an outcome, or a dead letter; `completed` is the row's absence. `at` means, by state: when it is due
+ * A row is a job without an outcome, or a dead letter; what completed or was cancelled is in sqlite_kept.ts. `at` means, by state: when it is due
  * (scheduled, retryable), since when it waits (available), when its lease was renewed (running), when it died (discarded).
  */
 
@@ -50,7 +50,9 @@ export const nextDue = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state
 /** What a lease must still be: the attempt's token. */
 const fence = "WHERE id = ?1 AND state = 'running' AND owner = ?2 AND deliveries = ?3";
 
-/** running → completed. */
+export const isOurs = `SELECT 1 FROM job ${fence}`;
+
+/** running → completed | cancelled. */
 export const complete = `DELETE FROM job ${fence}`;
 
 /** running → retryable (retry) | scheduled (postpone) | available (release). */
@@ -79,6 +81,13 @@ export const held = `
 SELECT id, deliveries, available_at, envelope FROM job
 WHERE queue = ?1 AND state = 'running' AND owner = ?2 ORDER BY id LIMIT ?3`;
 
+/** discarded | scheduled | retryable → available, by an operator. */
+export const retry = `
+UPDATE job SET state = 'available', at = ?2, available_at = ?2, unique_key = ?3, envelope = ?4, deliveries = 0, owner = NULL
+WHERE id = ?1 AND state IN ('discarded', 'scheduled', 'retryable')`;
+
+export const oldestWaiting = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state = 'available'";
+export const countAlive = "SELECT count(*) AS jobs FROM job WHERE queue = ?1 AND state <> 'discarded'";
 export const countByState = "SELECT state, count(*) AS jobs FROM job WHERE queue = ?1 GROUP BY state";
 export const deadLetters = `
 SELECT id, at, envelope FROM job WHERE queue = ?1 AND state = 'discarded' ORDER BY at DESC, id DESC LIMIT ?2`;

@@ -8,14 +8,27 @@
  *      reclaim ┌────────▶ running ─┴──────────────────────────┤
  *      (lease  └───────────┘ │ │                              │
  *       ran out)             │ └──postpone──▶ scheduled       │
- *                            ├──complete──▶ completed (gone)  │
+ *                            ├──complete──▶ completed         │
+ *                            ├──cancel────▶ cancelled         │
  *                            └──discard───▶ discarded (dead letters)
  *
+ * An operator moves what nobody runs (inspect.ts): cancel takes an available, scheduled or retryable job to cancelled; retry takes a
+ * retryable, cancelled or discarded one to available. Completed and cancelled jobs are kept for a while, then forgotten.
+ *
  * A job leaves `running` only through the holder of its lease: owner and number of deliveries must still be the ones it was taken
- * with. That pair is the attempt's token; whoever lost it is told so, and nothing happens. `cancelled` will be a fourth way out.
+ * with. That pair is the attempt's token; whoever lost it is told so, and nothing happens.
  */
 
-export type JobState = "scheduled" | "available" | "running" | "retryable" | "completed" | "discarded";
+export const jobStates = [
+  "available",
+  "scheduled",
+  "retryable",
+  "running",
+  "completed",
+  "cancelled",
+  "discarded",
+] as const;
+export type JobState = (typeof jobStates)[number];
 
 /** Where a job may go from `running`. */
 export type Outcome = Exclude<JobState, "running">;

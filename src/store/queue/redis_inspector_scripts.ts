@@ -1,0 +1,218 @@
+/**
+ * Looking at jobs, and the transitions that operators make, on Redis: one Lua script each. The keys are redis_scripts.ts's, and so are
+ * the transitions that workers make.
+ */
+import { script } from "../redis/script.ts";
+import { clock, freeUnique, group, keepDone } from "./redis_scripts.ts";
+
+const size = `
+local function sizes(envelope)
+  local lf = string.find(envelope, '\\n', 1, true)
+  return lf and #envelope - lf or #envelope
+end
+local function head(envelope)
+  local lf = string.find(envelope, '\\n', 1, true)
+  return string.sub(envelope, 1, lf or 200)
+end`;
+
+/** A missing stream or group holds nothing. */
+const stream = `
+local function pendingAt(stream, entry)
+  local found = redis.pcall('XPENDING', stream, '${group}', entry, entry, 1)
+  return not found.err and found[1] or nil
+end
+local function lastDelivered(stream)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  if groups.err then return '0-0' end
+  for _, one in ipairs(groups) do
+    local facts = {}
+    for i = 1, #one, 2 do facts[one[i]] = one[i + 1] end
+    if facts.name == '${group}' then return facts['last-delivered-id'] end
+  end
+  return '0-0'
+end
+local function entryOf(stream, moved, id)
+  local entry = redis.call('HGET', moved, id) or id
+  if not string.match(entry, '^%d+%-%d+$') then return nil end
+  local job = redis.call('XRANGE', stream, entry, entry)[1]
+  if job then return entry, job[2][2] end
+end`;
+
+/**
+ * Jobs that wait, oldest first. KEYS: stream. ARGV: most jobs, entry after which to begin or ''. Returns, flat, of each its entry,
+ * the head of its envelope and the bytes of its payload.
+ */
+export const waitingPage = script(`${size}${stream}
+local function later(a, b)
+  local ams, aseq = string.match(a, '(%d+)-(%d+)')
+  local bms, bseq = string.match(b, '(%d+)-(%d+)')
+  if ams ~= bms then return tonumber(ams) > tonumber(bms) end
+  return tonumber(aseq) > tonumber(bseq)
+end
+local start = lastDelivered(KEYS[1])
+if ARGV[2] ~= '' and later(ARGV[2], start) then start = ARGV[2] end
+local found = {}
+for _, job in ipairs(redis.call('XRANGE', KEYS[1], '(' .. start, '+', 'COUNT', ARGV[1])) do
+  found[#found + 1] = job[1]
+  found[#found + 1] = head(job[2][2])
+  found[#found + 1] = sizes(job[2][2])
+end
+return found`);
+
+/**
+ * Leased jobs, oldest first. KEYS: stream. ARGV: as waitingPage. Returns, flat, of each its entry, the head of its envelope, the bytes
+ * of its payload, owner, ms since its lease was renewed, deliveries.
+ */
+export const runningPage = script(`${size}
+local found = {}
+local start = ARGV[2] == '' and '-' or '(' .. ARGV[2]
+local pending = redis.pcall('XPENDING', KEYS[1], '${group}', start, '+', ARGV[1])
+if pending.err then return found end
+for _, lease in ipairs(pending) do
+  local job = redis.call('XRANGE', KEYS[1], lease[1], lease[1])[1]
+  local envelope = job and job[2][2] or ''
+  for _, fact in ipairs({lease[1], head(envelope), sizes(envelope), lease[2], lease[3], lease[4]}) do found[#found + 1] = fact end
+end
+return found`);
+
+/**
+ * Jobs of a sorted set with its hash, by score. KEYS: sorted set, hash. ARGV: most jobs, id after which to begin or '', its score,
+ * 'up' or 'down'. Where that id is gone by now, it begins with its score. Returns, flat, of each its id, the head of its envelope, the
+ * bytes of its payload, its score.
+ */
+export const sortedPage = script(`${size}
+local down = ARGV[4] == 'down'
+local start = 0
+if ARGV[2] ~= '' then
+  local rank = redis.call(down and 'ZREVRANK' or 'ZRANK', KEYS[1], ARGV[2])
+  if rank then start = rank + 1
+  elseif down then start = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[3], '+inf')
+  else start = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[3]) end
+end
+local members = redis.call(down and 'ZREVRANGE' or 'ZRANGE', KEYS[1], start, start + ARGV[1] - 1, 'WITHSCORES')
+local found = {}
+for i = 1, #members, 2 do
+  local envelope = redis.call('HGET', KEYS[2], members[i]) or ''
+  for _, fact in ipairs({members[i], head(envelope), sizes(envelope), members[i + 1]}) do found[#found + 1] = fact end
+end
+return found`);
+
+/**
+ * One job, wherever it is. KEYS: stream, moved, delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel. ARGV: id.
+ * Returns place, entry or score, envelope, progress or '', 1 where it was told to stop; of a running one also owner, ms since its lease was renewed,
+ * deliveries. Or nothing.
+ */
+export const find = script(`${stream}
+local id = ARGV[1]
+local progress = redis.call('HGET', KEYS[9], id) or ''
+local cancel = redis.call('HEXISTS', KEYS[10], id)
+local entry, envelope = entryOf(KEYS[1], KEYS[2], id)
+if entry then
+  local lease = pendingAt(KEYS[1], entry)
+  if not lease then return {'waiting', entry, envelope, progress, cancel} end
+  return {'running', entry, envelope, progress, cancel, lease[2], lease[3], lease[4]}
+end
+for i, place in ipairs({'delayed', 'dead', 'done'}) do
+  local score = redis.call('ZSCORE', KEYS[2 * i + 1], id)
+  if score then return {place, score, redis.call('HGET', KEYS[2 * i + 2], id) or '', progress, cancel} end
+end
+return {}`);
+
+/**
+ * available | scheduled | retryable → cancelled; a running one is put on the list of those that are to stop. KEYS: stream, moved,
+ * delayed, delayed:jobs, unique, done, done:jobs, cancel, counts, progress. ARGV: id, unique key or '', until when it is kept, most
+ * kept, its record, most on the list. Returns cancelled, cancelling, busy or gone.
+ */
+export const cancel = script(`${clock}${freeUnique}${keepDone}${stream}
+local id = ARGV[1]
+local entry = entryOf(KEYS[1], KEYS[2], id)
+if redis.call('ZREM', KEYS[3], id) == 1 then
+  redis.call('HDEL', KEYS[4], id)
+elseif not entry then
+  return 'gone'
+elseif pendingAt(KEYS[1], entry) then
+  if redis.call('HLEN', KEYS[8]) >= tonumber(ARGV[6]) then return 'busy' end
+  redis.call('HSETNX', KEYS[8], id, now())
+  return 'cancelling'
+else
+  redis.call('XDEL', KEYS[1], entry)
+  redis.call('HDEL', KEYS[2], id)
+end
+free(KEYS[5], ARGV[2], id)
+redis.call('HDEL', KEYS[8], id)
+redis.call('HDEL', KEYS[10], id)
+redis.call('HINCRBY', KEYS[9], 'cancelled', 1)
+keepDone(KEYS[6], KEYS[7], tonumber(ARGV[4]), {now() + ARGV[3], id}, {id, ARGV[5]})
+return 'cancelled'`);
+
+/**
+ * retryable | scheduled | cancelled | discarded → available. KEYS: stream, delayed, unique, moved, sorted set and hash that hold them.
+ * ARGV: most jobs the queue may hold, then of each job id, its score when it was looked at, unique key or '', amended envelope.
+ * Returns of each retried, duplicate or changed; or the number of jobs the queue holds, when there is no room for all.
+ */
+export const retry = script(`
+local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
+if held + (#ARGV - 1) / 4 > tonumber(ARGV[1]) then return held end
+local outcomes = {}
+for i = 2, #ARGV, 4 do
+  local id, unique = ARGV[i], ARGV[i + 2]
+  local holder = unique ~= '' and redis.call('HGET', KEYS[3], unique)
+  if redis.call('ZSCORE', KEYS[5], id) ~= ARGV[i + 1] then outcomes[#outcomes + 1] = 'changed'
+  elseif holder and holder ~= id then outcomes[#outcomes + 1] = 'duplicate'
+  else
+    redis.call('ZREM', KEYS[5], id)
+    redis.call('HDEL', KEYS[6], id)
+    redis.call('HSET', KEYS[4], id, redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]))
+    if unique ~= '' then redis.call('HSET', KEYS[3], unique, id) end
+    outcomes[#outcomes + 1] = 'retried'
+  end
+end
+return outcomes`);
+
+/** discarded → forgotten. KEYS: dead, dead:jobs. ARGV: ids. Returns how many there were. */
+export const forgetDead = script(`
+local gone = 0
+for _, id in ipairs(ARGV) do
+  gone = gone + redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
+end
+return gone`);
+
+/**
+ * What has been kept long enough goes. KEYS: done, done:jobs, dead, dead:jobs. ARGV: age of a dead letter in ms, most jobs of each.
+ * Returns how many went.
+ */
+export const prune = script(`${clock}
+local gone = 0
+local function forget(set, hash, before)
+  local old = redis.call('ZRANGE', set, '-inf', before, 'BYSCORE', 'LIMIT', 0, ARGV[2])
+  if #old == 0 then return end
+  redis.call('ZREM', set, unpack(old))
+  redis.call('HDEL', hash, unpack(old))
+  gone = gone + #old
+end
+local moment = now()
+forget(KEYS[1], KEYS[2], moment)
+forget(KEYS[3], KEYS[4], moment - ARGV[1])
+return gone`);
+
+/**
+ * Where jobs are, in numbers. KEYS: stream, delayed, dead, done, control, counts. Returns entries, running, delayed, dead, done, since
+ * when it is paused or '', entry of the oldest that waits or '', entries ever added, then counts as name, value.
+ */
+export const overview = script(`${stream}
+local entries = redis.call('XLEN', KEYS[1])
+local pending = redis.pcall('XPENDING', KEYS[1], '${group}')
+local running = pending.err and 0 or pending[1]
+local oldest = redis.call('XRANGE', KEYS[1], '(' .. lastDelivered(KEYS[1]), '+', 'COUNT', 1)[1]
+local added = 0
+local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+if not info.err then
+  for i = 1, #info, 2 do if info[i] == 'entries-added' then added = info[i + 1] end end
+end
+local found = {
+  entries, running, redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4]),
+  redis.call('HGET', KEYS[5], 'paused') or '', oldest and oldest[1] or '', added,
+}
+for _, fact in ipairs(redis.call('HGETALL', KEYS[6])) do found[#found + 1] = fact end
+return found`);
