@@ -1,8 +1,7 @@
-/** What all connections and exchanges of this process share: configuration, services, routes, counters, and whether it is draining. */
+/** What all connections and exchanges of this process share: configuration, services, counters, and whether it is draining. */
 import type { Config } from "../src/config/options.ts";
 import type { Traffic } from "../src/io/write_queue.ts";
 import type { RewriteRules } from "./rewrite.ts";
-import type { Routes } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { SpareParsers } from "./spare_parsers.ts";
 
@@ -21,7 +20,6 @@ export interface Counters {
 export interface Balancer {
   readonly config: Config;
   readonly services: Services;
-  readonly routes: Routes;
   readonly rewriteRules: RewriteRules;
   readonly counters: Counters;
   readonly spareParsers: SpareParsers;

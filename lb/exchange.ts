@@ -18,10 +18,11 @@ import { known } from "../src/wire/fields.ts";
 import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
 import type { Balancer } from "./balancer.ts";
 import { pump } from "./pump.ts";
-import { errorResponse } from "./respond.ts";
+import { errorResponse, type LocalResponse } from "./respond.ts";
 import { type Failure, mayRetry } from "./retry.ts";
 import { rewrite, type Rewritten } from "./rewrite.ts";
-import { route } from "./route.ts";
+import type { Route, Serve } from "./route.ts";
+import { answerOf, requestOf, responseOf } from "./routed.ts";
 import type { Service } from "./service.ts";
 import type { Downstream, Upstream, UpstreamUser } from "./stream.ts";
 import type { Target } from "./target.ts";
@@ -35,8 +36,10 @@ export class Exchange implements UpstreamUser {
   readonly #balancer: Balancer;
   readonly #downstream: Downstream;
   readonly #head: RequestHead;
-  readonly #service: Service;
   readonly #rewritten: Rewritten;
+  readonly #route: Route<Service>;
+  /** The head as a target gets it. */
+  readonly #sent: RequestHead;
   readonly #startedAt = clock.now;
 
   #phase: Phase = "choosing";
@@ -56,8 +59,9 @@ export class Exchange implements UpstreamUser {
     this.#downstream = downstream;
     this.#head = head;
     this.#isRequestRead = head.bodyLength === length.none || head.bodyLength === 0;
-    this.#service = route(balancer.routes, head);
     this.#rewritten = rewrite(head, downstream.peer, balancer.rewriteRules);
+    this.#route = balancer.services.routes.find(head.authority, head.target, this.#rewritten.scheme);
+    this.#sent = requestOf(this.#route, head, this.#rewritten.added);
     balancer.counters.exchangesInFlight++;
   }
 
@@ -66,8 +70,21 @@ export class Exchange implements UpstreamUser {
     return this.#isRequestRead;
   }
 
+  /** Only of a route that leads to one. */
+  get #service(): Service {
+    return (this.#route.action as Serve<Service>).service;
+  }
+
+  /** Does what the route says. */
+  start(): void {
+    const answer = answerOf(this.#route, this.#head);
+    if (answer === undefined) this.#attempt();
+    else if (answer instanceof ScaleError) this.#fail(answer);
+    else this.#answer(answer);
+  }
+
   /** Sends the request to a target, or to the next one. */
-  attempt(): void {
+  #attempt(): void {
     const target = this.#service.pick(this.#tried);
     if (target === undefined) return this.#fail(this.#noTarget());
     this.#target = target;
@@ -84,7 +101,7 @@ export class Exchange implements UpstreamUser {
   attached(upstream: Upstream): void {
     this.#phase = "waiting";
     this.#upstream = upstream;
-    upstream.sendHead(this.#head, this.#rewritten.added);
+    upstream.sendHead(this.#sent, this.#rewritten.added);
     // A client that waits for 100 (Continue) waits for the target.
     this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
     if (this.#isRequestRead) upstream.endBody();
@@ -113,7 +130,8 @@ export class Exchange implements UpstreamUser {
     this.#await(false);
     // Who forwards a response without Date adds when it came (RFC 9110 §6.6.1).
     const hasDate = head.fields.find(known.date) !== -1;
-    this.#downstream.sendHead(head, hasDate ? nothingAdded : ["Date", new Date().toUTCString()]);
+    const added = hasDate ? nothingAdded : ["Date", new Date().toUTCString()];
+    this.#downstream.sendHead(head, responseOf(this.#route, head, added));
   }
 
   responseBody(bytes: Buffer, start: number, end: number): void {
@@ -209,17 +227,20 @@ export class Exchange implements UpstreamUser {
     if (failure === "connect") counters.retriesAfterConnect++;
     else counters.retriesAfterUnanswered++;
     this.#phase = "choosing";
-    this.attempt();
+    this.#attempt();
   }
 
   /** Answers in the target's stead. */
   #fail(error: ScaleError): void {
     this.#error = error.code;
-    this.#status = error.status;
-    const { head, added, body } = errorResponse(error, this.#head, this.#rewritten.requestId);
+    this.#answer(errorResponse(error, this.#head, this.#rewritten.requestId));
+  }
+
+  #answer({ head, added, body }: LocalResponse): void {
+    this.#status = head.status;
     this.#bytes = head.hasBody ? body.length : 0;
     this.#finish();
-    this.#downstream.sendHead(head, added);
+    this.#downstream.sendHead(head, responseOf(this.#route, head, added));
     if (head.hasBody) this.#downstream.writeBody(body, 0, body.length);
     this.#downstream.endBody();
   }
@@ -254,7 +275,7 @@ export class Exchange implements UpstreamUser {
 
   #record(upstream: string | undefined, milliseconds: number): void {
     const { method, target } = this.#head;
-    countRequest(method, this.#service.name, this.#status, milliseconds / 1_000);
+    countRequest(method, this.#route.name, this.#status, milliseconds / 1_000);
     if (!this.#balancer.config.accessLog) return;
     const query = target.indexOf("?");
     logAccess(
@@ -263,7 +284,7 @@ export class Exchange implements UpstreamUser {
         ip: this.#rewritten.clientAddress,
         method,
         path: query === -1 ? target : target.slice(0, query),
-        route: this.#service.name,
+        route: this.#route.name,
         status: this.#status,
         milliseconds,
         bytes: this.#bytes,
@@ -277,7 +298,7 @@ export class Exchange implements UpstreamUser {
   }
 
   #noTarget(): ScaleError {
-    return new ScaleError("no_target", `service ${this.#service.name} has no target that may be routed to`);
+    return new ScaleError("no_target", `service ${this.#route.name} has no target that may be routed to`);
   }
 
   /** Starts the wait for the next byte, from the client or from the target. */

@@ -8,16 +8,16 @@ import { log } from "../src/ops/log.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { announce } from "../src/ops/run_dir.ts";
 import { networkTest } from "../src/std/cidr.ts";
-import { ScaleError } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { headRoom } from "../src/wire/http1/serialise.ts";
 import { type Balancer, noCounts } from "./balancer.ts";
-import type { ServiceSpec } from "./control/group.ts";
 import { ControlPlane } from "./control/plane.ts";
+import { wantedOf } from "./control/wanted.ts";
 import { Front } from "./listen.ts";
 import { publishBalancerMetrics } from "./metrics.ts";
 import { Services } from "./services.ts";
 import { SpareParsers } from "./spare_parsers.ts";
+import { Pool } from "./upstream/pool.ts";
 
 /** Balances until it is told to stop; resolves with the exit code. */
 export async function run(config: Config): Promise<number> {
@@ -27,9 +27,9 @@ export async function run(config: Config): Promise<number> {
   const admin = startAdmin(config, () => ({ ready: life.phase === "ready", state: life.phase }));
   life.onClose("admin", () => admin.close());
 
-  const services = new Services(config);
+  const services = new Services((address) => new Pool(address, config));
   life.onClose("pools", () => services.close());
-  const control = new ControlPlane([defaultService(config)], (world) => services.apply(world));
+  const control = new ControlPlane(wantedOf(config), (world) => services.apply(world));
   services.apply(control.world);
   life.onClose("control plane", () => control.stop());
   const balancer = balancerOf(config, services);
@@ -51,28 +51,10 @@ export async function run(config: Config): Promise<number> {
   return life.stopped;
 }
 
-/** What --backend says. */
-function defaultService(config: Config): ServiceSpec {
-  if (config.backend.length === 0) {
-    throw new ScaleError("configuration_invalid", "--backend is missing: there is nothing to balance", {
-      hint: "--backend=HOST:PORT, once for each application server",
-    });
-  }
-  const names = config.backend.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) {
-    throw new ScaleError("configuration_invalid", `--backend=${twice} is given twice`, {
-      hint: `give it once; weight=N after it makes its share larger: --backend=${twice},weight=2`,
-    });
-  }
-  return { name: "default", options: config, targets: config.backend };
-}
-
 function balancerOf(config: Config, services: Services): Balancer {
   return {
     config,
     services,
-    routes: { fallback: services.get("default")! },
     rewriteRules: { trusted: networkTest(config.trustedProxies), traceSample: config.traceSample },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),

@@ -3,6 +3,7 @@
  * traceparent. Invariant: a target never sees who the client is as an untrusted peer wrote it; only networks of --trusted-proxies are
  * believed, read from the right. Hot when a request brings none of them.
  */
+import type { Scheme } from "../src/config/services.ts";
 import {
   addressOf,
   clientIndex,
@@ -15,7 +16,7 @@ import {
 import { isSafeRequestId, makeRequestId } from "../src/std/request_id.ts";
 import { beginTrace, continueTrace, type Trace } from "../src/std/traceparent.ts";
 import { type Fields, known } from "../src/wire/fields.ts";
-import type { AddedFields, RequestHead } from "../src/wire/message.ts";
+import type { RequestHead } from "../src/wire/message.ts";
 
 /** The other end of a client's connection. */
 export interface Peer {
@@ -39,7 +40,10 @@ export interface Rewritten {
   readonly traceId: string;
   /** The client as far as trusted proxies can tell. */
   readonly clientAddress: string;
-  readonly added: AddedFields;
+  /** What the client's own connection was, as far as trusted proxies can tell. */
+  readonly scheme: Scheme;
+  /** Header rules add to it. */
+  readonly added: string[];
 }
 
 /** Takes what a peer said of these out of `head` and returns ours. */
@@ -49,17 +53,17 @@ export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rew
   const trace = traceOf(head.fields, claims, rules);
   const origin = claims === undefined || !peer.isTrusted ? undefined : originOf(claims, peer, rules.trusted);
   const clientAddress = origin?.address ?? peer.address;
-  const proto = origin?.proto ?? "http";
+  const scheme = origin?.proto ?? "http";
   const host = origin?.host ?? head.authority;
   const added = [
     "X-Forwarded-For",
     origin?.chain ?? peer.address,
     "X-Forwarded-Proto",
-    proto,
+    scheme,
     "X-Forwarded-Host",
     host,
     "Forwarded",
-    forwardedOf(clientAddress, host, proto, origin),
+    forwardedOf(clientAddress, host, scheme, origin),
     "X-Real-IP",
     clientAddress,
     "X-Request-Id",
@@ -67,7 +71,7 @@ export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rew
     "traceparent",
     trace.traceparent,
   ];
-  return { requestId, traceId: trace.id, clientAddress, added };
+  return { requestId, traceId: trace.id, clientAddress, scheme, added };
 }
 
 /** Scheme and host stand with the client's own element: they are what its first proxy saw. */
@@ -79,7 +83,7 @@ function forwardedOf(client: string, host: string, proto: string, origin: Origin
 /** Where a request came from, told by trusted proxies. */
 interface Origin {
   readonly address: string;
-  readonly proto: string | undefined;
+  readonly proto: Scheme | undefined;
   readonly host: string | undefined;
   /** X-Forwarded-For as it goes on. */
   readonly chain: string;
@@ -117,7 +121,7 @@ interface Claims {
   requestId?: string;
   forwardedFor?: string;
   forwarded?: string;
-  proto?: string | undefined;
+  proto?: Scheme | undefined;
   host?: string | undefined;
   /** Empty if it came more than once, which makes it invalid (Trace Context §3.2.1). */
   traceparent?: string;
@@ -158,7 +162,7 @@ function lastOf(list: string): string {
   return list.slice(list.lastIndexOf(",") + 1).trim();
 }
 
-function validProto(proto: string | undefined): string | undefined {
+function validProto(proto: string | undefined): Scheme | undefined {
   return proto === "http" || proto === "https" ? proto : undefined;
 }
 

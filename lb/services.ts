@@ -1,14 +1,17 @@
-/** The data plane's services, one set a process. They follow the World, by name: what stays keeps its connections and counters. */
-import { Service } from "./service.ts";
-import { Pool, type PoolLimits } from "./upstream/pool.ts";
+/** The data plane's services and the way to them, one set a process. They follow the World, by name: what stays keeps its connections and counters. */
+import { noRoutes, type Routes } from "../src/config/services.ts";
+import { RouteTable } from "./route.ts";
+import { type MakePool, Service } from "./service.ts";
 import type { World } from "./world.ts";
 
 export class Services {
-  readonly #limits: PoolLimits;
+  readonly #makePool: MakePool;
   readonly #byName = new Map<string, Service>();
+  #routes: Routes = noRoutes;
+  #table: RouteTable<Service> = new RouteTable(noRoutes, (name) => this.#byName.get(name)!);
 
-  constructor(limits: PoolLimits) {
-    this.#limits = limits;
+  constructor(makePool: MakePool) {
+    this.#makePool = makePool;
   }
 
   /** In the World's order. */
@@ -20,16 +23,30 @@ export class Services {
     return this.#byName.get(name);
   }
 
+  get routes(): RouteTable<Service> {
+    return this.#table;
+  }
+
   apply(world: World): void {
     const gone = new Map(this.#byName);
+    let isNew = false;
     this.#byName.clear();
     for (const wanted of world.services) {
-      const service = gone.get(wanted.name) ?? new Service(wanted.name, (address) => new Pool(address, this.#limits));
+      const service = gone.get(wanted.name) ?? new Service(wanted.name, this.#makePool);
+      isNew ||= !gone.has(wanted.name);
       gone.delete(wanted.name);
       this.#byName.set(wanted.name, service);
       service.apply(wanted);
     }
     for (const service of gone.values()) service.close();
+    this.#reroute(world.routes, isNew || gone.size > 0);
+  }
+
+  /** A World comes with every check that matters, new routes hardly ever. */
+  #reroute(routes: Routes, areServicesOthers: boolean): void {
+    if (!areServicesOthers && Bun.deepEquals(routes, this.#routes)) return;
+    this.#routes = routes;
+    this.#table = new RouteTable(routes, (name) => this.#byName.get(name)!);
   }
 
   /** Closes what no request uses, and the rest as requests end. */

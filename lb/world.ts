@@ -4,6 +4,8 @@
  * a target (connections, counters) is services.ts.
  */
 
+import type { Routes } from "../src/config/services.ts";
+
 /** Whether a target gets requests. One that drains finishes what it has and closes its connections; one that is out may come back. */
 export type Routing = "routable" | "draining" | "out";
 
@@ -24,5 +26,6 @@ export interface WorldService {
 }
 
 export interface World {
+  readonly routes: Routes;
   readonly services: readonly WorldService[];
 }

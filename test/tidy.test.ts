@@ -13,6 +13,7 @@ import { nothingUnfinished, patientTests, tellingNames, tokenHomes } from "./tid
 
 /** What is longer than the limit, and why it reads better whole. */
 const long: Reasons = {
+  "lb/exchange.ts": "the one owner of a request: its phases are understood together",
   "lb/downstream/http1.ts": "a client's connection: its states are understood together",
   "src/config/options.ts": "the table of options: one entry after another",
 };

@@ -3,19 +3,28 @@
  * matters to the data plane is published as a new World; the data plane never asks. Runs once a balancer, however many processes
  * carry its traffic. Invariant: knows nothing of sockets, processes or requests.
  */
+import type { Routes } from "../../src/config/services.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import type { World } from "../world.ts";
 import { Group, type ServiceSpec, type ServiceStatus } from "./group.ts";
 import type { TargetSpec } from "./member.ts";
 
+/** What is to be balanced, as flags and file say it. */
+export interface Wanted {
+  readonly services: readonly ServiceSpec[];
+  readonly routes: Routes;
+}
+
 export class ControlPlane {
   readonly #publish: (world: World) => void;
   readonly #groups = new Map<string, Group>();
+  #routes: Routes;
   #world: World;
 
   /** `publish` gets each World that differs from the one before; the first is `world`. */
-  constructor(services: readonly ServiceSpec[], publish: (world: World) => void) {
+  constructor({ services, routes }: Wanted, publish: (world: World) => void) {
     this.#publish = publish;
+    this.#routes = routes;
     for (const spec of services) this.#groups.set(spec.name, new Group(spec, () => this.#changed()));
     this.#world = this.#describe();
   }
@@ -86,7 +95,7 @@ export class ControlPlane {
   }
 
   #describe(): World {
-    return { services: [...this.#groups.values()].map((group) => group.world()) };
+    return { routes: this.#routes, services: [...this.#groups.values()].map((group) => group.world()) };
   }
 
   #groupOf(name: string): Group {

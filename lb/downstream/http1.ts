@@ -262,7 +262,7 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
       this.#reader.begin(head.bodyLength, head.bodyLength === length.unknown);
     }
     this.#exchange = new Exchange(this.#balancer, this, head);
-    this.#exchange.attempt();
+    this.#exchange.start();
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {

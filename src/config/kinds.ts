@@ -10,7 +10,7 @@ import {
   parseHostPort,
 } from "../std/units.ts";
 
-interface Kind<T> {
+export interface Kind<T> {
   readonly form: string;
   readonly parse: (text: string) => T;
 }

@@ -22,6 +22,7 @@ import {
   type OptionName,
   options,
 } from "./options.ts";
+import { noRoutes } from "./services.ts";
 
 /** Where a value came from, for messages and --print-config. */
 export interface Origin {
@@ -71,7 +72,8 @@ export function loadConfig(
       .filter(([, { source, shared }]) => source !== "default" && shared !== true)
       .map(([name, { texts }]) => [name, texts]),
   );
-  const config = { ...values, command, argument: args.rest[0], self, given } as unknown as Config;
+  const routes = file?.routes ?? noRoutes;
+  const config = { ...values, command, argument: args.rest[0], routes, self, given } as unknown as Config;
   return { config, origins, warnings: secretsInArgv(args) };
 }
 

@@ -7,6 +7,7 @@
 import type { Cidr } from "../std/cidr.ts";
 import type { HostPort } from "../std/units.ts";
 import * as kind from "./kinds.ts";
+import type { Routes, ServiceEntry } from "./services.ts";
 
 export const roles = ["lb", "app", "worker"] as const;
 export const tools = ["dev", "migrate", "init", "postgres"] as const;
@@ -34,6 +35,8 @@ export interface Option<T = unknown> {
   readonly many?: true;
   /** Given alone it means "on". */
   readonly switch?: true;
+  /** A service in scale.toml may have its own. */
+  readonly perService?: true;
   /** Holds a password: masked in print, warned about in argv, and @FILE reads it from a file. */
   readonly secret?: true;
 }
@@ -96,29 +99,39 @@ export const options = {
     commands: ["lb"],
     help: "an application server; weight=N sends it N times the share of weight 1",
   },
-  healthPath: { ...kind.path, default: "/readyz", commands: ["lb"], help: "path that health checks ask for" },
+  healthPath: {
+    ...kind.path,
+    default: "/readyz",
+    commands: ["lb"],
+    perService: true,
+    help: "path that health checks ask for",
+  },
   healthInterval: {
     ...kind.duration("10ms", "1h"),
     default: { "*": "2s", dev: "250ms" },
     commands: ["lb", "dev"],
+    perService: true,
     help: "pause between two checks of one target",
   },
   healthTimeout: {
     ...kind.duration("1ms", "1h"),
     default: "2s",
     commands: ["lb"],
+    perService: true,
     help: "a check that takes longer has failed",
   },
   healthRise: {
     ...kind.count(1, 100),
     default: "2",
     commands: ["lb"],
+    perService: true,
     help: "passes in a row that make a target healthy",
   },
   healthFall: {
     ...kind.count(1, 100),
     default: "3",
     commands: ["lb"],
+    perService: true,
     help: "failures in a row that make a target unhealthy",
   },
   connectTimeout: {
@@ -375,11 +388,23 @@ type ValueOf<O> = O extends { parse: (text: string) => infer T }
 /** Every option's value. One that the command does not know holds its default, or undefined. */
 export type Options = { readonly [N in OptionName]: ValueOf<(typeof options)[N]> };
 
+/** Names of the options that a service in scale.toml may have of its own. */
+type ServiceOption = { [N in OptionName]: (typeof options)[N] extends { perService: true } ? N : never }[OptionName];
+
+export type ServiceOptions = Pick<Options, ServiceOption>;
+export type ServiceSettings = Partial<ServiceOptions>;
+
+export const serviceOptions = Object.entries(options as { readonly [name: string]: Option })
+  .filter(([, { perService }]) => perService)
+  .map(([name]) => name) as readonly ServiceOption[];
+
 /** What a role or tool is started with. */
 export interface Config extends Options {
   readonly command: Command;
   /** What follows the options: the entry for dev, app, worker and migrate, a directory for init. */
   readonly argument: string | undefined;
+  /** What the config file says of services and redirects. */
+  readonly routes: Routes<ServiceEntry>;
   /** This binary's way to start itself again: [executable] or [bun, main.ts]. */
   readonly self: readonly string[];
   /**

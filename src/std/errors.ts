@@ -42,6 +42,7 @@ export const errorCodes = {
   conflict: client(409),
   body_too_large: client(413),
   target_too_long: client(414),
+  misdirected: client(421),
   rate_limited: { source: "client", retry: "after", status: 429, exit: 1 },
   head_too_large: client(431),
   client_gone: client(499),

@@ -38,7 +38,8 @@ export const known = {
   underscored: 25,
 } as const;
 
-const names: { readonly [name: string]: number } = {
+/** Every name with an id of its own, in lower case. */
+export const knownNames: { readonly [name: string]: number } = {
   host: known.host,
   "content-length": known.contentLength,
   "transfer-encoding": known.transferEncoding,
@@ -73,7 +74,7 @@ const byLength: readonly (readonly Candidate[])[] = groupByLength();
 
 function groupByLength(): Candidate[][] {
   const groups: Candidate[][] = [];
-  for (const [name, id] of Object.entries(names)) {
+  for (const [name, id] of Object.entries(knownNames)) {
     (groups[name.length] ??= []).push({ name: Buffer.from(name, "latin1"), id });
   }
   return Array.from(groups, (group) => group ?? []);
@@ -118,6 +119,11 @@ function compareName(bytes: Uint8Array, start: number, name: Uint8Array): 0 | 1 
     spelling = withUnderscores;
   }
   return spelling;
+}
+
+/** Whether [start, end) is the name `lower` (lower case, hyphens) in any case, or with underscores for hyphens. Hot. */
+export function isSpelling(bytes: Uint8Array, start: number, end: number, lower: Uint8Array): boolean {
+  return end - start === lower.length && compareName(bytes, start, lower) !== different;
 }
 
 /** Whether [start, end) is `lower`, a lower-case ASCII word, in any case. */

@@ -1,4 +1,8 @@
 // A balancer in front of scripted backends, and the requests that tests send through it.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { eventually } from "./eventually.ts";
 import { type ScaleProcess, startScale } from "./process.ts";
 import { answer, exchange, type RawBackend, rawBackend, type Script } from "./raw.ts";
@@ -13,6 +17,29 @@ export async function balancer(
   const lb = await startScale(["--role=lb", ...interval, ...addresses, ...flags]);
   await eventually(() => lb.log().filter((line) => line.includes("→ healthy")).length === backends.length);
   return lb;
+}
+
+/** Starts role lb with this scale.toml, and waits until `targets` targets have passed their checks. */
+export async function configured(toml: string, targets: number, flags: readonly string[] = []): Promise<Configured> {
+  const directory = mkdtempSync(join(tmpdir(), "scale-toml-"));
+  const path = join(directory, "scale.toml");
+  writeFileSync(path, toml);
+  const lb = await startScale(["--role=lb", "--health-interval=100ms", `--config=${path}`, ...flags]);
+  await eventually(() => lb.log().filter((line) => line.includes("→ healthy")).length === targets);
+  return {
+    lb,
+    write: (text) => writeFileSync(path, text),
+    [Symbol.asyncDispose]: async () => {
+      await lb[Symbol.asyncDispose]();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+/** A balancer with a file, which the test may write again. */
+export interface Configured extends AsyncDisposable {
+  readonly lb: ScaleProcess;
+  write(toml: string): void;
 }
 
 /** A GET with these further lines. */

@@ -2,10 +2,13 @@
 import { describe, expect, test } from "bun:test";
 
 import { ControlPlane } from "../../lb/control/plane.ts";
+import { wantedOf } from "../../lb/control/wanted.ts";
 import { Services } from "../../lb/services.ts";
+import { Pool } from "../../lb/upstream/pool.ts";
 import type { World } from "../../lb/world.ts";
 import { parseArguments } from "../../src/config/arguments.ts";
 import { loadConfig } from "../../src/config/load.ts";
+import { noRoutes } from "../../src/config/services.ts";
 
 const { config } = loadConfig(
   "lb",
@@ -18,10 +21,8 @@ const third = { host: "10.0.0.3", port: 80, name: "10.0.0.3:80", weight: 2 };
 
 function scene() {
   const worlds: World[] = [];
-  const plane = new ControlPlane([{ name: "default", options: config, targets: config.backend }], (world) =>
-    worlds.push(world),
-  );
-  const services = new Services(config);
+  const plane = new ControlPlane(wantedOf(config), (world) => worlds.push(world));
+  const services = new Services((address) => new Pool(address, config));
   services.apply(plane.world);
   const service = services.get("default")!;
   const applied = (order: () => void) => {
@@ -127,7 +128,7 @@ describe("a process's services", () => {
 
   test("end with the service that is gone", () => {
     const { services } = scene();
-    services.apply({ services: [] });
+    services.apply({ routes: noRoutes, services: [] });
     expect([...services.all()]).toEqual([]);
   });
 });

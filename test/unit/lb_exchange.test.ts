@@ -2,8 +2,9 @@
 import { describe, expect, test } from "bun:test";
 
 import { type Balancer, noCounts } from "../../lb/balancer.ts";
+import { ControlPlane } from "../../lb/control/plane.ts";
+import { wantedOf } from "../../lb/control/wanted.ts";
 import { Http1Downstream } from "../../lb/downstream/http1.ts";
-import { Service } from "../../lb/service.ts";
 import { Services } from "../../lb/services.ts";
 import { SpareParsers } from "../../lb/spare_parsers.ts";
 import type { UpstreamUser } from "../../lb/stream.ts";
@@ -86,13 +87,11 @@ function scene() {
     upstream = new Http1Upstream(pool, config, user);
     upstream.connected(target as unknown as TcpSocket);
   }, config);
-  const service = new Service("test", () => pool);
-  const only = { ...config.backend[0]!, routing: "routable" } as const;
-  service.apply({ name: "test", isPaused: false, targets: [only] });
+  const services = new Services(() => pool);
+  services.apply(new ControlPlane(wantedOf(config), () => undefined).world);
   const balancer: Balancer = {
     config,
-    services: new Services(config),
-    routes: { fallback: service },
+    services,
     rewriteRules: { trusted: () => false, traceSample: 1 },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),
@@ -275,7 +274,7 @@ test("a response that began before the balancer drained is finished, and its con
 
 test("an error of our own is not answered as the client's: it ends the connection", () => {
   const { client, fromClient, balancer } = scene();
-  balancer.routes.fallback.pick = () => {
+  balancer.services.get("default")!.pick = () => {
     throw new ScaleError("illegal_transition", "done → done");
   };
   expect(() => fromClient(get)).toThrow("done → done");

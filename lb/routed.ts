@@ -1,0 +1,34 @@
+/** What a route does to a request and its response: header rules both ways, the path that is taken off, an answer of its own. Hot. */
+import { ScaleError } from "../src/std/errors.ts";
+import type { AddedFields, RequestHead, ResponseHead } from "../src/wire/message.ts";
+import { redirectResponse } from "./redirect.ts";
+import type { LocalResponse } from "./respond.ts";
+import type { Route } from "./route.ts";
+
+/** The head as the target gets it; what rules add goes to `added`. */
+export function requestOf<S>({ action, prefix }: Route<S>, head: RequestHead, added: string[]): RequestHead {
+  if (action.kind !== "serve") return head;
+  action.request?.apply(head.fields, added);
+  return action.stripPrefix ? withoutPrefix(head, prefix) : head;
+}
+
+/** Changes a response's fields as the route says, and returns `added` with what rules add. */
+export function responseOf<S>({ action }: Route<S>, head: ResponseHead, added: AddedFields): AddedFields {
+  if (action.kind !== "serve" || action.response === undefined) return added;
+  const changed = [...added];
+  action.response.apply(head.fields, changed);
+  return changed;
+}
+
+/** The answer of a route that leads to no service; undefined if it leads to one. */
+export function answerOf<S>({ action, prefix }: Route<S>, head: RequestHead): LocalResponse | ScaleError | undefined {
+  if (action.kind === "serve") return undefined;
+  if (action.kind === "refuse") return new ScaleError(action.code, action.message);
+  return redirectResponse(action, prefix, head);
+}
+
+function withoutPrefix(head: RequestHead, prefix: string): RequestHead {
+  const rest = head.target.slice(prefix.length);
+  const { method, authority, fields, bodyLength, expectsContinue } = head;
+  return { method, authority, target: rest.startsWith("/") ? rest : `/${rest}`, fields, bodyLength, expectsContinue };
+}
