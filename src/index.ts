@@ -19,3 +19,4 @@ export { log } from "./runtime/log.ts";
 export { metrics } from "./runtime/metrics.ts";
 export { session } from "./runtime/session.ts";
 export { sql } from "./runtime/sql.ts";
+export { Discard, RetryAfter, Snooze } from "./runtime/verbs.ts";

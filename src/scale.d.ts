@@ -116,7 +116,48 @@ declare module "scale" {
     logout(): Promise<void>;
   };
 
-  type Attempt = { readonly id: string; readonly attempt: number; readonly signal: AbortSignal };
+  /** One run of a job's handler. */
+  type Attempt = {
+    /** The job's, the same in every attempt. */
+    readonly id: string;
+    /** From 1. */
+    readonly attempt: number;
+    /** Aborted when the time is up, the worker stops, or another worker has taken the job over. */
+    readonly signal: AbortSignal;
+    /** Its lines carry the job's name and id, the attempt and the trace. */
+    readonly log: typeof log;
+    /** traceparent (W3C) of the request or job that enqueued it, of a trace of its own where there was none: send it along. */
+    readonly trace: string;
+  };
+  /** Thrown by a handler. The job goes to the dead letters at once, with this reason. */
+  export class Discard extends Error {
+    constructor(reason: string);
+  }
+  /** Thrown by a handler. The attempt has failed, and the next begins after this long. */
+  export class RetryAfter extends Error {
+    constructor(delay: Duration, reason?: string);
+  }
+  /** Thrown by a handler. The job is put back for this long, and the attempt does not count. */
+  export class Snooze extends Error {
+    constructor(delay: Duration, reason?: string);
+  }
+  /** What zod, valibot, arktype and others make: https://standardschema.dev, version 1. */
+  interface StandardSchema<Input = unknown, Output = unknown> {
+    readonly "~standard": {
+      readonly version: 1;
+      readonly vendor: string;
+      readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>;
+      readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+    };
+  }
+  type StandardResult<Output> =
+    | { readonly value: Output; readonly issues?: undefined }
+    | {
+        readonly issues: readonly {
+          readonly message: string;
+          readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+        }[];
+      };
   interface Job<P> {
     readonly name: string;
     /** Answers when the queue has it. */
@@ -129,6 +170,12 @@ declare module "scale" {
     timeout?: Duration;
     backoff?: { base: Duration; max: Duration };
   }
+  /** With a schema, payloads are checked by it when they are enqueued and again before the handler gets what it makes of them. */
+  export function job<Input extends Json, Output>(
+    name: string,
+    handler: (payload: Output, attempt: Attempt) => unknown,
+    options: JobOptions & { schema: StandardSchema<Input, Output> },
+  ): Job<Input>;
   export function job<P extends Json>(
     name: string,
     handler: (payload: P, attempt: Attempt) => unknown,

@@ -288,7 +288,11 @@ function explain(lease: Lease, verdict: Extract<Verdict, { readonly reason: stri
     attempt: attemptOf(lease),
     reason: verdict.reason,
   };
-  if (verdict.to === "discarded")
-    return log.error(fields, `job ${lease.name} goes to the dead letters: ${verdict.reason}`);
-  log.warn({ ...fields, delayMs: verdict.delayMs }, `job ${lease.name} is ${verdict.to}: ${verdict.reason}`);
+  if (verdict.to === "discarded") {
+    const message = `job ${lease.name} goes to the dead letters: ${verdict.reason}`;
+    return verdict.asked ? log.info(fields, message) : log.error(fields, message);
+  }
+  const message = `job ${lease.name} is ${verdict.to}: ${verdict.reason}`;
+  const level = verdict.asked ? "info" : "warn";
+  log[level]({ ...fields, delayMs: verdict.delayMs }, message);
 }

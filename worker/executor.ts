@@ -2,11 +2,15 @@
  * Runs one attempt: the user's function in the job's ambient context, under a deadline. It says how the attempt ended and records
  * nothing: what follows from that is retry.ts, when it runs is consumer.ts.
  */
+import type { Attempt } from "scale";
+
 import { log } from "../src/ops/log.ts";
 import { type JobContext, runIn } from "../src/runtime/context.ts";
-import type { JobDefinition } from "../src/runtime/jobs.ts";
+import { type JobDefinition, payloadOf } from "../src/runtime/jobs.ts";
+import { Discard, RetryAfter, Snooze } from "../src/runtime/verbs.ts";
 import { messageOf } from "../src/std/errors.ts";
 import { redactUrls } from "../src/std/redact.ts";
+import { traceOf } from "../src/std/traceparent.ts";
 import { formatDuration } from "../src/std/units.ts";
 import type { Lease } from "../src/store/queue/queue.ts";
 import type { Ending } from "./retry.ts";
@@ -26,13 +30,10 @@ export function execute(
 ): Promise<Ending> {
   const { signal } = stop;
   const { id } = lease;
-  const context: JobContext = {
-    kind: "job",
-    id,
-    attempt,
-    signal,
-    log: log.child({ job: lease.name, jobId: id, attempt }),
-  };
+  const trace = traceOf(lease.trace);
+  const jobLog = log.child({ job: lease.name, jobId: id, attempt, trace: trace.id });
+  const context: JobContext = { kind: "job", id, attempt, signal, log: jobLog, trace };
+  const given: Attempt = { id, attempt, signal, log: jobLog, trace: trace.traceparent };
   return new Promise((resolve) => {
     let patience: ReturnType<typeof setTimeout> | undefined;
     const deadline = setTimeout(() => {
@@ -48,15 +49,25 @@ export function execute(
       clearTimeout(patience);
       resolve(ending);
     };
-    runIn(context, async () => definition.handler(JSON.parse(lease.payload), { id, attempt, signal })).then(
+    runIn(context, async () => definition.handler(await payloadOf(definition, lease.payload), given)).then(
       () => end({ kind: "returned" }),
       (error: unknown) => end(endingOf(error, signal)),
     );
   });
 }
 
+/** What a verb says goes, also when the handler says it because it was told to stop. */
+function verbOf(error: unknown): Ending | undefined {
+  if (error instanceof Discard) return { kind: "discarded", reason: redactUrls(error.message) };
+  if (error instanceof Snooze) return { kind: "snoozed", reason: redactUrls(error.message), delayMs: error.delayMs };
+  if (error instanceof RetryAfter) return { kind: "failed", reason: redactUrls(error.message), delayMs: error.delayMs };
+  return undefined;
+}
+
 /** The reason goes into logs and dead letters: without passwords. A handler that threw because it was told to stop has not failed; one that threw because its time was up has. */
 function endingOf(error: unknown, signal: AbortSignal): Ending {
+  const verb = verbOf(error);
+  if (verb) return verb;
   const reason: unknown = signal.reason;
   if (reason === "lost" || reason === "stopping") return { kind: "stopped" };
   return { kind: "failed", reason: redactUrls(messageOf(signal.aborted ? reason : error)) };

@@ -7,10 +7,15 @@
 import { fullJitter } from "../src/std/backoff.ts";
 import type { Lease } from "../src/store/queue/queue.ts";
 
-/** What happened. "stopped": the worker is going away and told the handler so. */
+/** What happened. "stopped": the worker is going away and told the handler so. "discarded", "snoozed": the handler asked for it. */
 export type Ending =
-  { readonly kind: "returned" } | { readonly kind: "failed"; readonly reason: string } | { readonly kind: "stopped" };
+  | { readonly kind: "returned" }
+  | { readonly kind: "failed"; readonly reason: string; readonly delayMs?: number }
+  | { readonly kind: "discarded"; readonly reason: string }
+  | { readonly kind: "snoozed"; readonly reason: string; readonly delayMs: number }
+  | { readonly kind: "stopped" };
 
+/** `asked`: the handler itself wanted it so, and nobody has to look. */
 export type Verdict =
   | { readonly to: "completed" }
   | { readonly to: "available"; readonly attempts: number }
@@ -19,8 +24,9 @@ export type Verdict =
       readonly attempts: number;
       readonly delayMs: number;
       readonly reason: string;
+      readonly asked?: true;
     }
-  | { readonly to: "discarded"; readonly attempts: number; readonly reason: string };
+  | { readonly to: "discarded"; readonly attempts: number; readonly reason: string; readonly asked?: true };
 
 export interface Policy {
   readonly attemptsMax: number;
@@ -47,9 +53,13 @@ export function verdictOf(ending: Ending, attempt: number, policy: Policy, rando
     case "failed": {
       const { reason } = ending;
       if (attempt >= policy.attemptsMax) return { to: "discarded", attempts: attempt, reason };
-      const delayMs = fullJitter(attempt, policy.backoff.baseMs, policy.backoff.maxMs, random);
+      const delayMs = ending.delayMs ?? fullJitter(attempt, policy.backoff.baseMs, policy.backoff.maxMs, random);
       return { to: "retryable", attempts: attempt, delayMs, reason };
     }
+    case "discarded":
+      return { to: "discarded", attempts: attempt, reason: ending.reason, asked: true };
+    case "snoozed":
+      return { to: "scheduled", attempts: attempt - 1, delayMs: ending.delayMs, reason: ending.reason, asked: true };
   }
 }
 

@@ -5,11 +5,12 @@ import { type SessionRules, SessionState } from "../runtime/session.ts";
 import { readSessionId } from "../runtime/session_cookie.ts";
 import { ScaleError } from "../std/errors.ts";
 import { isSafeRequestId, makeRequestId } from "../std/request_id.ts";
+import { type Trace, traceOf } from "../std/traceparent.ts";
 import type { Client } from "./client.ts";
 import type { Deadline } from "./deadlines.ts";
 import { isForeign } from "./origin.ts";
 
-/** The request's owner. Fields that most requests never ask for (url, signal, log) are made when they do. */
+/** The request's owner. Fields that most requests never ask for (url, signal, log, trace) are made when they do. */
 export class Exchange implements RequestContext, Deadline {
   readonly kind = "request";
   readonly startedAt = performance.now();
@@ -25,6 +26,7 @@ export class Exchange implements RequestContext, Deadline {
   #expired: ScaleError | undefined;
   #onExpire: ((error: ScaleError) => void) | undefined;
   #log: Log | undefined;
+  #trace: Trace | undefined;
 
   constructor(request: Request, route: string, client: Client, rules: SessionRules) {
     const given = request.headers.get("x-request-id");
@@ -68,6 +70,10 @@ export class Exchange implements RequestContext, Deadline {
 
   get log(): Log {
     return (this.#log ??= log.child({ id: this.id, route: this.route }));
+  }
+
+  get trace(): Trace {
+    return (this.#trace ??= traceOf(this.#request.headers.get("traceparent")));
   }
 
   /** Settles as `work` does, unless the time is up first: then it rejects, and what `work` still does is nobody's. */

@@ -293,6 +293,12 @@ export const options = {
     commands: ["worker"],
     help: "jobs held beyond those running (default: 64, or twice --concurrency where that is more)",
   },
+  jobPayloadBytesMax: {
+    ...kind.bytes,
+    default: "256KiB",
+    commands: runtime,
+    help: "largest payload of a job, as JSON",
+  },
   jobLease: {
     ...kind.duration("100ms", "24d"),
     default: "10s",

@@ -6,6 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 
 import type { Log } from "../ops/log.ts";
 import { ScaleError } from "../std/errors.ts";
+import type { Trace } from "../std/traceparent.ts";
 import type { SessionState } from "./session.ts";
 
 export interface RequestContext {
@@ -16,6 +17,7 @@ export interface RequestContext {
   readonly url: URL;
   readonly signal: AbortSignal;
   readonly log: Log;
+  readonly trace: Trace;
   readonly session: SessionState;
 }
 
@@ -25,6 +27,7 @@ export interface JobContext {
   readonly attempt: number;
   readonly signal: AbortSignal;
   readonly log: Log;
+  readonly trace: Trace;
 }
 
 export type Context = RequestContext | JobContext;

@@ -28,6 +28,7 @@ export interface Stores {
 const probeMilliseconds = 5_000;
 
 let stores: Stores | undefined;
+let payloadBytesMax = 0;
 const states = new Map<string, "connecting" | "up" | "down">();
 let prober: ReturnType<typeof setInterval> | undefined;
 
@@ -36,6 +37,7 @@ export function openStores(config: Config): Stores {
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
   const queueUrl = config.queueUrl ?? config.redisUrl;
   const { namespace } = config;
+  payloadBytesMax = config.jobPayloadBytesMax;
   stores = {
     ...(config.databaseUrl === undefined ? {} : { sql: openSql(config.databaseUrl, sqlOptions(config)) }),
     ...(cacheUrl === undefined ? {} : { kv: openKv(cacheUrl, { namespace }) }),
@@ -116,6 +118,11 @@ export function kvStore(asked: string): Kv {
 
 export function queueStore(asked: string): Queue {
   return stores?.queue ?? missing(asked, "a queue", "--redis-url=redis://… or file:PATH (REDIS_URL), or --queue-url");
+}
+
+/** Bytes of JSON that a job's payload may be. */
+export function jobPayloadBytesMax(): number {
+  return payloadBytesMax;
 }
 
 function missing(asked: string, what: string, flag: string): never {

@@ -23,6 +23,11 @@ export function continueTrace(value: string): Trace | undefined {
   return { id, traceparent: `00-${id}-${parent}-0${known}` };
 }
 
+/** The trace that the value names, or a new one that nobody asked to record. */
+export function traceOf(value: string | null | undefined): Trace {
+  return continueTrace(value ?? "") ?? beginTrace(false);
+}
+
 const idBytes = 16;
 const parentBytes = 8;
 const bytesEach = idBytes + parentBytes;

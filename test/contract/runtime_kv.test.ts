@@ -12,6 +12,7 @@ import { JsonText } from "../../src/runtime/json_text.ts";
 import { limit } from "../../src/runtime/limit.ts";
 import { closeStores, openStores } from "../../src/runtime/runtime.ts";
 import { session, SessionState } from "../../src/runtime/session.ts";
+import { traceOf } from "../../src/std/traceparent.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
 
 setDefaultTimeout(60_000);
@@ -34,9 +35,8 @@ function asRequest<T>(
   const state = new SessionState(id, sessionRules);
   const { signal } = new AbortController();
   const url = new URL("http://localhost/");
-  return runIn({ kind: "request", id: "r", ip: "127.0.0.1", secure: false, url, signal, log, session: state }, () =>
-    body(state),
-  );
+  const client = { id: "r", ip: "127.0.0.1", secure: false, url, signal, log, trace: traceOf(undefined) };
+  return runIn({ kind: "request", ...client, session: state }, () => body(state));
 }
 
 /** The id that a response would give to the browser. */

@@ -11,7 +11,7 @@ import type { Lease } from "../../src/store/queue/queue.ts";
 const directory = mkdtempSync(`${tmpdir()}/scale-jobs-`);
 const url = `file:${directory}/queue.db`;
 
-beforeAll(() => void openStores({ queueUrl: url, namespace: "jobs" } as Config));
+beforeAll(() => void openStores({ queueUrl: url, namespace: "jobs", jobPayloadBytesMax: 256 * 1024 } as Config));
 afterAll(async () => {
   await closeStores();
   rmSync(directory, { recursive: true, force: true });
@@ -82,6 +82,7 @@ test("what cannot be a job is refused where it is defined, with its name", () =>
   expect(() => job("", handler)).toThrow(/name is not valid, expected 1–128 characters/);
   expect(() => job("j", handler, { queue: "Über" })).toThrow(/job\("j"\): queue is not valid, expected lower-case/);
   expect(() => job("j", handler, { attempts: 0 })).toThrow(/attempts is not valid, expected a whole number/);
+  expect(() => job("j", handler, { schema: {} as never })).toThrow(/schema is not valid, expected a Standard Schema/);
   expect(() => job("j", handler, { timeout: "soon" })).toThrow(/timeout is not valid, expected a duration such as/);
   expect(() => job("j", handler, { timeout: "30d" })).toThrow(/timeout is not valid, expected 1ms–7d/);
   expect(() => job("j", handler, { timeout: 0 })).toThrow(/timeout is not valid, expected 1ms–7d/);

@@ -34,6 +34,22 @@ test("an attempt that was stopped, or could not begin, does not count", () => {
   expect(postponed(4, "unknown", () => 0)).toEqual({ to: "scheduled", attempts: 3, delayMs: 7_500, reason: "unknown" });
 });
 
+test("a handler that says what it wants gets it: never again, then, later", () => {
+  const reason = "r";
+  expect(verdictOf({ kind: "discarded", reason }, 1, policy)).toMatchObject({ to: "discarded", attempts: 1, reason });
+  expect(verdictOf({ kind: "failed", reason, delayMs: 7 }, 2, policy)).toMatchObject({
+    to: "retryable",
+    attempts: 2,
+    delayMs: 7,
+  });
+  expect(verdictOf({ kind: "failed", reason, delayMs: 7 }, 10, policy)).toMatchObject({ to: "discarded" });
+  expect(verdictOf({ kind: "snoozed", reason, delayMs: 7 }, 10, policy)).toMatchObject({
+    to: "scheduled",
+    attempts: 9,
+    delayMs: 7,
+  });
+});
+
 test("a job whose worker died in its last attempt is not begun once more", () => {
   expect(verdictBefore(10, 10, policy)).toBeUndefined();
   expect(verdictBefore(11, 11, policy)).toMatchObject({ to: "discarded", attempts: 10 });
