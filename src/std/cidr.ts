@@ -60,6 +60,24 @@ export function parseAddress(text: string): bigint | undefined {
   return parseIpv6(text);
 }
 
+/** An address as text, the one form of each (RFC 5952); what is IPv4 inside is written as IPv4. */
+export function formatAddress(address: bigint): string {
+  if (address >> 32n === 0xffffn) {
+    return [24n, 16n, 8n, 0n].map((shift) => (address >> shift) & 0xffn).join(".");
+  }
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    ((address >> BigInt(112 - 16 * index)) & 0xffffn).toString(16),
+  );
+  const text = groups.join(":");
+  // The longest run of zeros, the first of equals, and never a single one.
+  const runs = [...text.matchAll(/\b0(?::0)+\b/g)].toSorted((a, b) => b[0].length - a[0].length);
+  const run = runs[0];
+  if (run === undefined) return text;
+  const before = text.slice(0, run.index).replace(/:$/, "");
+  const after = text.slice(run.index + run[0].length).replace(/^:/, "");
+  return `${before}::${after}`;
+}
+
 function parseIpv4(text: string): bigint | undefined {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))
