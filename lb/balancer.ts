@@ -1,6 +1,7 @@
 /** What all connections and exchanges of this process share: configuration, services, counters, and whether it is draining. */
 import type { Config } from "../src/config/options.ts";
 import type { Traffic } from "../src/io/write_queue.ts";
+import type { Limits } from "./limit/limits.ts";
 import type { RewriteRules } from "./rewrite.ts";
 import type { Services } from "./services.ts";
 import type { SpareParsers } from "./spare_parsers.ts";
@@ -21,6 +22,8 @@ export interface Balancer {
   readonly config: Config;
   readonly services: Services;
   readonly rewriteRules: RewriteRules;
+  /** Undefined where nothing is limited. */
+  readonly limits: Limits | undefined;
   readonly counters: Counters;
   readonly spareParsers: SpareParsers;
   /** Room to reserve for a head, in bytes. */

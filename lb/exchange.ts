@@ -38,6 +38,8 @@ export class Exchange implements UpstreamUser {
   readonly #head: RequestHead;
   readonly #rewritten: Rewritten;
   readonly #route: Route<Service>;
+  /** Why the client must wait, if it must. */
+  readonly #refusal: ScaleError | undefined;
   /** The head as a target gets it. */
   readonly #sent: RequestHead;
   readonly #startedAt = clock.now;
@@ -61,6 +63,7 @@ export class Exchange implements UpstreamUser {
     this.#isRequestRead = head.bodyLength === length.none || head.bodyLength === 0;
     this.#rewritten = rewrite(head, downstream.peer, balancer.rewriteRules);
     this.#route = balancer.services.routes.find(head.authority, head.target, this.#rewritten.scheme);
+    this.#refusal = balancer.limits?.enter(this.#rewritten.clientAddress, head, clock.now);
     this.#sent = requestOf(this.#route, head, this.#rewritten.added);
     balancer.counters.exchangesInFlight++;
   }
@@ -77,7 +80,7 @@ export class Exchange implements UpstreamUser {
 
   /** Does what the route says. */
   start(): void {
-    const answer = answerOf(this.#route, this.#head);
+    const answer = this.#refusal ?? answerOf(this.#route, this.#head);
     if (answer === undefined) this.#attempt();
     else if (answer instanceof ScaleError) this.#fail(answer);
     else this.#answer(answer);
@@ -268,6 +271,7 @@ export class Exchange implements UpstreamUser {
     this.#phase = "done";
     this.#downstream.deadline = Number.POSITIVE_INFINITY;
     this.#balancer.counters.exchangesInFlight--;
+    if (this.#refusal === undefined) this.#balancer.limits?.leave(this.#rewritten.clientAddress);
     const upstream = this.#target?.name;
     this.#leaveTarget();
     this.#record(upstream, clock.now - this.#startedAt);

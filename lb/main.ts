@@ -13,6 +13,7 @@ import { headRoom } from "../src/wire/http1/serialise.ts";
 import { type Balancer, noCounts } from "./balancer.ts";
 import { ControlPlane } from "./control/plane.ts";
 import { wantedOf } from "./control/wanted.ts";
+import { Limits } from "./limit/limits.ts";
 import { Front } from "./listen.ts";
 import { publishBalancerMetrics } from "./metrics.ts";
 import { Services } from "./services.ts";
@@ -52,10 +53,12 @@ export async function run(config: Config): Promise<number> {
 }
 
 function balancerOf(config: Config, services: Services): Balancer {
+  const limits = new Limits(config);
   return {
     config,
     services,
     rewriteRules: { trusted: networkTest(config.trustedProxies), traceSample: config.traceSample },
+    limits: limits.areNone ? undefined : limits,
     counters: noCounts(),
     spareParsers: new SpareParsers(config),
     headRoomBytes: headRoom(config),

@@ -16,6 +16,11 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
     report({ direction: "received" }, counters.bytesReceived);
     report({ direction: "sent" }, counters.sent.bytes);
   });
+  collect("lb_requests_limited_total", (report) => {
+    const { rate, concurrency } = balancer.limits?.refused ?? { rate: 0, concurrency: 0 };
+    report({ limit: "rate" }, rate);
+    report({ limit: "concurrency" }, concurrency);
+  });
   collect("lb_retries_total", (report) => {
     report({ reason: "connect" }, counters.retriesAfterConnect);
     report({ reason: "unanswered" }, counters.retriesAfterUnanswered);

@@ -42,7 +42,7 @@ export function errorResponse(error: ScaleError, request: RequestHead | undefine
     "Date",
     new Date().toUTCString(),
   ];
-  if (status === 503) added.push("Retry-After", String(error.retryAfterSeconds ?? retryAfterSeconds));
+  if (status === 503 || status === 429) added.push("Retry-After", String(error.retryAfterSeconds ?? retryAfterSeconds));
   const hasBody = request?.method !== "HEAD";
   return { head: { status, fields: noFields, bodyLength: body.length, hasBody }, added, body };
 }

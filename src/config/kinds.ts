@@ -104,6 +104,29 @@ export function storeUrl(...schemes: readonly string[]): Kind<string> {
   };
 }
 
+/** How often one client may ask. */
+export interface RateLimit {
+  /** What a client may ask at once after a while of silence. */
+  readonly burst: number;
+  readonly millisecondsPerToken: number;
+  /** Lower-case name of the header that says who the client is; undefined for its address. */
+  readonly header: string | undefined;
+}
+
+const rateForm =
+  "a rate such as 100/s, 600/m or 100/10s, optionally followed by ,burst=N and ,by=address or ,by=header:NAME";
+
+export const rateLimit: Kind<RateLimit> = {
+  form: "N/PERIOD[,burst=N][,by=header:NAME]",
+  parse: (value) => {
+    const form = /^(\d{1,7})\/(\d*)(s|m|h)(?:,burst=(\d{1,7}))?(?:,by=(?:address|header:([\w-]{1,64})))?$/.exec(value);
+    const [, requests = "", periods, unit, burst = requests, header] = form ?? [];
+    const period = form ? parseDuration(`${periods === "" ? "1" : periods}${unit}`) : 0;
+    if (!(Number(requests) > 0 && Number(burst) > 0 && period > 0)) throw new ExpectedError(rateForm);
+    return { burst: Number(burst), millisecondsPerToken: period / Number(requests), header: header?.toLowerCase() };
+  },
+};
+
 const weightMax = 1_000;
 
 export const backend: Kind<Backend> = {

@@ -192,6 +192,18 @@ export const options = {
     help: "further targets tried when one fails: any request that was not sent, or a safe one not answered at all",
   },
 
+  rateLimit: {
+    ...kind.rateLimit,
+    commands: ["lb"],
+    help: "most requests of one client, such as 100/s, 600/m,burst=50 or 10/s,by=header:X-Api-Key; more is answered with 429",
+  },
+  requestsPerClientMax: {
+    ...kind.count(0, 1_000_000),
+    default: "0",
+    commands: ["lb"],
+    help: "requests of one client address handled at a time; one more is answered with 429; 0: as many as come",
+  },
+
   // Stores
   databaseUrl: {
     ...kind.storeUrl("postgres:", "postgresql:"),

@@ -36,6 +36,11 @@ export const metricTable = {
   lb_connections_refused_total: { type: "counter", help: "Client connections closed because of --connections-max" },
   lb_bytes_total: { type: "counter", help: "Bytes on client connections, received and sent", labels: ["direction"] },
   lb_requests_in_flight: { type: "gauge", help: "Requests being handled" },
+  lb_requests_limited_total: {
+    type: "counter",
+    help: "Requests answered 429, by limit: rate (--rate-limit), concurrency (--requests-per-client-max)",
+    labels: ["limit"],
+  },
   lb_retries_total: { type: "counter", help: "Requests sent to a further target, by reason", labels: ["reason"] },
   lb_target_healthy: { type: "gauge", help: "1 while the target is healthy", labels: ["service", "target"] },
   lb_target_requests_in_flight: {

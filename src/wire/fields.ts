@@ -212,6 +212,15 @@ export class Fields {
     return -1;
   }
 
+  /** Index of the first field of this name, lower-case, that is still in the message; -1 if there is none. */
+  findName(lower: Uint8Array): number {
+    for (let index = 0; index < this.count; index++) {
+      const isIt = equalsIgnoringCase(this.bytes, this.nameStart(index), this.nameEnd(index), lower);
+      if (isIt && this.id(index) !== known.dropped) return index;
+    }
+    return -1;
+  }
+
   /** Every value with this id, joined as RFC 9110 §5.3 allows; undefined if there is none. */
   join(id: number): string | undefined {
     let joined: string | undefined;

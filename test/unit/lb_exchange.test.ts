@@ -92,6 +92,7 @@ function scene() {
   const balancer: Balancer = {
     config,
     services,
+    limits: undefined,
     rewriteRules: { trusted: () => false, traceSample: 1 },
     counters: noCounts(),
     spareParsers: new SpareParsers(config),

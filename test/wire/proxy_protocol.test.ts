@@ -13,11 +13,7 @@ function version2(command: number, family: number, body: readonly number[], leng
 }
 
 const tcp4 = [192, 0, 2, 7, 198, 51, 100, 1, 0x12, 0x67, 0x01, 0xbb];
-const tcp6 = [
-  ...[0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-  ...[0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2],
-  ...[0x12, 0x67, 0x01, 0xbb],
-];
+const tcp6 = [...Buffer.from("20010db800000000000000000000000120010db8000000000000000000000002126701bb", "hex")];
 const padding = (bytes: number) => Array<number>(bytes).fill(0);
 
 const valid: readonly (readonly [string, Buffer, string | undefined])[] = [
