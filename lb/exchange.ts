@@ -3,21 +3,23 @@
  * times; decides nothing itself: route, pick, rewrite, retry and respond are functions it asks. Protocols are not here.
  *
  *     choosing ─▶ connecting ─▶ waiting ─response head─▶ answering ─▶ done
- *        ▲            │            │                         │
- *        └── retry ───┴────────────┘                         └─ cut short ─▶ done
+ *      ▲   │ ▲        │            │                         │
+ *      │   │ └─ retry ┴────────────┘                         └─ cut short ─▶ done
+ *      │   └─ no room ─▶ queued ─ too long ─▶ done
+ *      └──── room ─────────┘
  *
  * Invariant: `#finish` runs exactly once, whoever ends the exchange; what arrives after it is ignored.
  * Hot: one object a request; no promise, no closure.
  */
-import { logAccess } from "../src/ops/access_log.ts";
-import { countRequest } from "../src/ops/http_metrics.ts";
 import { log } from "../src/ops/log.ts";
 import { clock } from "../src/std/clock.ts";
 import { type ErrorCode, ScaleError } from "../src/std/errors.ts";
 import { known } from "../src/wire/fields.ts";
 import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
+import { cookieOf, stickyCookie } from "./balance/sticky.ts";
 import type { Balancer } from "./balancer.ts";
 import { pump } from "./pump.ts";
+import { recordAnswered } from "./record.ts";
 import { errorResponse, type LocalResponse } from "./respond.ts";
 import { type Failure, mayRetry } from "./retry.ts";
 import { rewrite, type Rewritten } from "./rewrite.ts";
@@ -26,13 +28,14 @@ import { answerOf, requestOf, responseOf } from "./routed.ts";
 import type { Service } from "./service.ts";
 import type { Downstream, Upstream, UpstreamUser } from "./stream.ts";
 import type { Target } from "./target.ts";
+import type { Waiting } from "./wait_queue.ts";
 
-type Phase = "choosing" | "connecting" | "waiting" | "answering" | "done";
+type Phase = "choosing" | "queued" | "connecting" | "waiting" | "answering" | "done";
 
 const nothingAdded: AddedFields = [];
 const noTargets: readonly Target[] = [];
 
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, Waiting {
   readonly #balancer: Balancer;
   readonly #downstream: Downstream;
   readonly #head: RequestHead;
@@ -42,6 +45,8 @@ export class Exchange implements UpstreamUser {
   readonly #refusal: ScaleError | undefined;
   /** The head as a target gets it. */
   readonly #sent: RequestHead;
+  /** What the client's sticky cookie says, "" if it says nothing. */
+  readonly #stickyToken: string;
   readonly #startedAt = clock.now;
 
   #phase: Phase = "choosing";
@@ -65,6 +70,8 @@ export class Exchange implements UpstreamUser {
     this.#route = balancer.services.routes.find(head.authority, head.target, this.#rewritten.scheme);
     this.#refusal = balancer.limits?.enter(this.#rewritten.clientAddress, head, clock.now);
     this.#sent = requestOf(this.#route, head, this.#rewritten.added);
+    const cookie = this.#route.action.kind === "serve" ? this.#service.stickyCookie : "";
+    this.#stickyToken = cookie === "" ? "" : cookieOf(head.fields, cookie);
     balancer.counters.exchangesInFlight++;
   }
 
@@ -86,10 +93,16 @@ export class Exchange implements UpstreamUser {
     else this.#answer(answer);
   }
 
-  /** Sends the request to a target, or to the next one. */
+  /** Sends the request to a target, or lets it wait behind those that wait already. */
   #attempt(): void {
-    const target = this.#service.pick(this.#tried);
-    if (target === undefined) return this.#fail(this.#noTarget());
+    if (this.#service.queue.depth > 0) this.#wait();
+    else this.proceed();
+  }
+
+  /** Sends the request to a target, or to the next one. */
+  proceed(): void {
+    const target = this.#service.pick(this.#tried, this.#rewritten.clientAddress, this.#stickyToken);
+    if (target === undefined) return this.#wait();
     this.#target = target;
     target.requestsInFlight++;
     target.requests++;
@@ -134,7 +147,10 @@ export class Exchange implements UpstreamUser {
     // Who forwards a response without Date adds when it came (RFC 9110 §6.6.1).
     const hasDate = head.fields.find(known.date) !== -1;
     const added = hasDate ? nothingAdded : ["Date", new Date().toUTCString()];
-    this.#downstream.sendHead(head, responseOf(this.#route, head, added));
+    this.#downstream.sendHead(
+      head,
+      responseOf(this.#route, head, this.#isStrayed() ? [...added, ...this.#stickyField()] : added),
+    );
   }
 
   responseBody(bytes: Buffer, start: number, end: number): void {
@@ -190,6 +206,7 @@ export class Exchange implements UpstreamUser {
   /** The client is gone: so is the reason to go on. The application sees its connection close. */
   downstreamClosed(): void {
     if (this.#phase === "done") return;
+    if (this.#phase === "queued") this.#service.queue.delete(this);
     this.#giveUpUpstream();
     this.#error = "client_gone";
     if (this.#status === 0) this.#status = 499;
@@ -207,6 +224,7 @@ export class Exchange implements UpstreamUser {
   /** The deadline has passed. What it means depends on who was waited for. */
   expire(): void {
     if (this.#phase === "done") return;
+    if (this.#phase === "queued") return this.#waitedTooLong();
     this.#giveUpUpstream();
     if (this.#phase === "connecting") return this.connectFailed("no connection within --connect-timeout");
     const error = this.#waitsForClient
@@ -214,6 +232,24 @@ export class Exchange implements UpstreamUser {
       : new ScaleError("upstream_timeout", `${this.#target!.name}: nothing came within --response-timeout`);
     if (this.#phase === "answering") this.#cutShort(error);
     else this.#fail(error);
+  }
+
+  // Waiting for room
+
+  #wait(): void {
+    const { name, queue, queueTimeout } = this.#service;
+    if (!this.#service.isWorthWaiting(this.#tried)) return this.#fail(this.#noTarget());
+    this.#phase = "queued";
+    this.#downstream.deadline = clock.now + queueTimeout;
+    if (!queue.push(this))
+      this.#fail(new ScaleError("overloaded", `service ${name}: ${queue.depth} requests wait already`));
+  }
+
+  #waitedTooLong(): void {
+    const { name, queue } = this.#service;
+    queue.delete(this);
+    queue.shedAtDeadline++;
+    this.#fail(new ScaleError("overloaded", `service ${name}: no target had room within --queue-timeout`));
   }
 
   // Ends
@@ -230,7 +266,7 @@ export class Exchange implements UpstreamUser {
     if (failure === "connect") counters.retriesAfterConnect++;
     else counters.retriesAfterUnanswered++;
     this.#phase = "choosing";
-    this.#attempt();
+    this.proceed();
   }
 
   /** Answers in the target's stead. */
@@ -262,8 +298,9 @@ export class Exchange implements UpstreamUser {
   }
 
   #leaveTarget(): void {
-    if (this.#target !== undefined) this.#target.requestsInFlight--;
+    const target = this.#target;
     this.#target = undefined;
+    if (target !== undefined) this.#service.leave(target);
   }
 
   #finish(): void {
@@ -274,35 +311,34 @@ export class Exchange implements UpstreamUser {
     if (this.#refusal === undefined) this.#balancer.limits?.leave(this.#rewritten.clientAddress);
     const upstream = this.#target?.name;
     this.#leaveTarget();
-    this.#record(upstream, clock.now - this.#startedAt);
-  }
-
-  #record(upstream: string | undefined, milliseconds: number): void {
-    const { method, target } = this.#head;
-    countRequest(method, this.#route.name, this.#status, milliseconds / 1_000);
-    if (!this.#balancer.config.accessLog) return;
-    const query = target.indexOf("?");
-    logAccess(
+    recordAnswered(
       {
-        id: this.#rewritten.requestId,
-        ip: this.#rewritten.clientAddress,
-        method,
-        path: query === -1 ? target : target.slice(0, query),
         route: this.#route.name,
+        head: this.#head,
+        rewritten: this.#rewritten,
         status: this.#status,
-        milliseconds,
+        startedAt: this.#startedAt,
+        firstByteAt: this.#firstByteAt,
         bytes: this.#bytes,
         upstream,
-        upstreamMilliseconds: this.#firstByteAt === 0 ? undefined : this.#firstByteAt - this.#startedAt,
         retries: this.#tried.length,
         error: this.#error,
       },
-      Date.now(),
+      this.#balancer.config.accessLog,
     );
   }
 
   #noTarget(): ScaleError {
     return new ScaleError("no_target", `service ${this.#route.name} has no target that may be routed to`);
+  }
+
+  /** The client is not held to this target yet. */
+  #isStrayed(): boolean {
+    return this.#service.stickyCookie !== "" && this.#target!.stickyToken !== this.#stickyToken;
+  }
+
+  #stickyField(): AddedFields {
+    return ["Set-Cookie", stickyCookie(this.#service.stickyCookie, this.#target!.stickyToken)];
   }
 
   /** Starts the wait for the next byte, from the client or from the target. */

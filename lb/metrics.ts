@@ -1,5 +1,5 @@
 /** What role lb puts on /metrics, read from plain numbers when scraped. */
-import { collect, type Report } from "../src/ops/metrics.ts";
+import { collect, collectHistogram, type Report } from "../src/ops/metrics.ts";
 import type { Balancer } from "./balancer.ts";
 import type { ControlPlane } from "./control/plane.ts";
 import type { Front } from "./listen.ts";
@@ -32,7 +32,23 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
       }
     }
   });
+  publishQueues(balancer.services);
   publishTargets(balancer.services);
+}
+
+function publishQueues(services: Services): void {
+  collect("lb_queue_depth", (report) => {
+    for (const { name, queue } of services.all()) report({ service: name }, queue.depth);
+  });
+  collect("lb_queue_shed_total", (report) => {
+    for (const { name, queue } of services.all()) {
+      report({ service: name, reason: "full" }, queue.shedWhenFull);
+      report({ service: name, reason: "deadline" }, queue.shedAtDeadline);
+    }
+  });
+  collectHistogram("lb_queue_wait_seconds", (report) => {
+    for (const { name, queue } of services.all()) report({ service: name }, queue.waits);
+  });
 }
 
 function publishTargets(services: Services): void {

@@ -1,20 +1,38 @@
 /**
- * A named group of targets and who of them may be picked. What is in the group is the World's (world.ts); the data plane reads the
- * lists of the moment and never waits. Invariant: a target that stays keeps its connections and counters, whatever else changes.
+ * A named group of targets, who of them is picked for a request, and who waits. What is in the group is the World's (world.ts); the
+ * data plane reads the lists of the moment and never waits for the control plane. Invariant: a target that stays keeps its connections
+ * and counters, whatever else changes.
  */
 import type { HostPort } from "../src/std/units.ts";
-import { nextOf } from "./balance/round_robin.ts";
+import { isOpen } from "./balance/candidate.ts";
+import { leastConnections } from "./balance/least_connections.ts";
+import { Ring } from "./balance/ring.ts";
+import { roundRobin, turnAtRandom } from "./balance/round_robin.ts";
+import { isSameToken } from "./balance/sticky.ts";
+import { twoChoices } from "./balance/two_choices.ts";
 import { Target } from "./target.ts";
 import type { Pool } from "./upstream/pool.ts";
-import type { WorldService } from "./world.ts";
+import { WaitQueue } from "./wait_queue.ts";
+import type { BalanceName, WorldService } from "./world.ts";
 
 export type MakePool = (address: HostPort) => Pool;
 
+const noTargets: readonly Target[] = [];
+
 export class Service {
   readonly name: string;
+  readonly queue = new WaitQueue();
+  stickyCookie = "";
+  /** Milliseconds that a request may wait for room. */
+  queueTimeout = 0;
   readonly #makePool: MakePool;
-  #targets: readonly Target[] = [];
-  #routable: readonly Target[] = [];
+  readonly #hasRoom = (): boolean => !this.#isPaused && this.#routable.some((target) => isOpen(target, noTargets));
+  #targets: readonly Target[] = noTargets;
+  #routable: readonly Target[] = noTargets;
+  #balance: BalanceName = "round_robin";
+  /** Of the routable targets, where the balance needs one. */
+  #ring: Ring<Target> | undefined;
+  #isPaused = false;
 
   constructor(name: string, makePool: MakePool) {
     this.name = name;
@@ -29,17 +47,30 @@ export class Service {
     return this.#routable;
   }
 
-  /** Makes the targets those of `wanted`. One that is gone finishes the requests it has, and its connections close as they do. */
+  /** Makes everything as `wanted`. A target that is gone finishes the requests it has, and its connections close as they do. */
   apply(wanted: WorldService): void {
+    const isNew = this.#targets.length === 0;
+    this.#follow(wanted);
+    this.#routable = this.#targets.filter(({ routing }) => routing === "routable");
+    this.#balance = wanted.balance;
+    this.#ring = wanted.balance === "ip_hash" ? new Ring(this.#routable) : undefined;
+    this.stickyCookie = wanted.stickyCookie;
+    this.queue.depthMax = wanted.queueDepthMax;
+    this.queueTimeout = wanted.queueTimeout;
+    this.#isPaused = wanted.isPaused;
+    if (isNew) turnAtRandom(this.#targets);
+    this.queue.advance(this.#hasRoom);
+  }
+
+  #follow({ targets }: WorldService): void {
     const gone = new Map(this.#targets.map((target) => [target.name, target]));
-    this.#targets = wanted.targets.map((each) => {
+    this.#targets = targets.map((each) => {
       const target = gone.get(each.name) ?? new Target(each.name, this.#makePool(each));
       gone.delete(each.name);
       target.apply(each);
       return target;
     });
     for (const target of gone.values()) target.pool.close();
-    this.#routable = this.#targets.filter(({ routing }) => routing === "routable");
   }
 
   /** Closes every connection that no request uses, now or once none does. */
@@ -51,9 +82,41 @@ export class Service {
     for (const target of this.#targets) target.pool.sweep(now);
   }
 
-  /** The target for a request, other than those it was tried on; undefined if there is none. */
-  pick(tried: readonly Target[]): Target | undefined {
-    if (tried.length === 0) return nextOf(this.#routable);
-    return nextOf(this.#routable.filter((target) => !tried.includes(target)));
+  /**
+   * The target for a request, other than those it was tried on; undefined if it must wait or there is none. `token` is its sticky
+   * cookie's, "" if it has none. Hot.
+   */
+  pick(tried: readonly Target[], clientAddress: string, token: string): Target | undefined {
+    if (this.#isPaused) return undefined;
+    const stuck = token === "" ? undefined : this.#ofToken(token, tried);
+    return stuck ?? this.#pickBy(tried, clientAddress);
+  }
+
+  #pickBy(tried: readonly Target[], clientAddress: string): Target | undefined {
+    switch (this.#balance) {
+      case "round_robin":
+        return roundRobin(this.#routable, tried);
+      case "least_connections":
+        return leastConnections(this.#routable, tried);
+      case "two_choices":
+        return twoChoices(this.#routable, tried);
+      case "ip_hash":
+        return this.#ring!.pick(clientAddress, tried);
+    }
+  }
+
+  #ofToken(token: string, tried: readonly Target[]): Target | undefined {
+    return this.#routable.find((target) => isSameToken(target.stickyToken, token) && isOpen(target, tried));
+  }
+
+  /** Whether a target that a request was not tried on may have room for it later. */
+  isWorthWaiting(tried: readonly Target[]): boolean {
+    return this.#isPaused || this.#routable.some((target) => !tried.includes(target));
+  }
+
+  /** A request has ended at `target`, or never came to it: whoever waits may go on. */
+  leave(target: Target): void {
+    target.requestsInFlight--;
+    if (this.queue.depth > 0) this.queue.advance(this.#hasRoom);
   }
 }

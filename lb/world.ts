@@ -15,11 +15,24 @@ export interface WorldTarget {
   readonly host: string;
   readonly port: number;
   readonly weight: number;
+  /** Most requests it is given at a time; 0 for no limit. */
+  readonly connectionsMax: number;
   readonly routing: Routing;
+  /** Value of the sticky cookie that leads to it; "" where the service has none. */
+  readonly stickyToken: string;
 }
+
+/** How one of a service's targets is picked for a request. */
+export type BalanceName = "round_robin" | "least_connections" | "two_choices" | "ip_hash";
 
 export interface WorldService {
   readonly name: string;
+  readonly balance: BalanceName;
+  /** Name of the cookie that brings a client back to its target, "" for none. */
+  readonly stickyCookie: string;
+  /** Requests that may wait for a target to have room, and for how long (milliseconds). */
+  readonly queueDepthMax: number;
+  readonly queueTimeout: number;
   /** Requests wait instead of being sent. */
   readonly isPaused: boolean;
   readonly targets: readonly WorldTarget[];

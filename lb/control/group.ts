@@ -1,13 +1,21 @@
 /** One service as the control plane knows it: its members, whether it is paused, and what of both the World says. */
 import { ScaleError } from "../../src/std/errors.ts";
+import { stickyToken } from "../balance/sticky.ts";
 import { routingOf } from "../health/routing.ts";
 import type { HealthState, Order } from "../health/state.ts";
-import type { WorldService } from "../world.ts";
+import type { BalanceName, WorldService } from "../world.ts";
 import { type HealthOptions, Member, type TargetSpec } from "./member.ts";
+import { stickyKeyOf, type StickyOptions } from "./sticky_key.ts";
+
+export interface ServiceOptions extends HealthOptions, StickyOptions {
+  readonly balance: BalanceName;
+  readonly queueDepthMax: number;
+  readonly queueTimeout: number;
+}
 
 export interface ServiceSpec {
   readonly name: string;
-  readonly options: HealthOptions;
+  readonly options: ServiceOptions;
   readonly targets: readonly TargetSpec[];
 }
 
@@ -28,7 +36,8 @@ export interface TargetStatus {
 export class Group {
   readonly name: string;
   isPaused = false;
-  readonly #options: HealthOptions;
+  readonly #options: ServiceOptions;
+  readonly #stickyKey: string;
   readonly #members = new Map<string, Member>();
   readonly #changed: () => void;
   #isStarted = false;
@@ -36,6 +45,7 @@ export class Group {
   constructor({ name, options, targets }: ServiceSpec, changed: () => void) {
     this.name = name;
     this.#options = options;
+    this.#stickyKey = stickyKeyOf(options, name);
     this.#changed = changed;
     for (const spec of targets) this.add(spec);
   }
@@ -78,11 +88,14 @@ export class Group {
   world(): WorldService {
     const members = [...this.#members.values()];
     const routings = routingOf(members.map(({ health }) => health));
+    const { balance, stickyCookie = "", queueDepthMax, queueTimeout } = this.#options;
     const targets = members.map(({ spec }, index) => {
-      const { name, host, port, weight } = spec;
-      return { name, host, port, weight, routing: routings[index]! };
+      const { name, host, port, weight, connectionsMax } = spec;
+      const token = stickyCookie === "" ? "" : stickyToken(this.#stickyKey, this.name, name);
+      return { name, host, port, weight, connectionsMax, routing: routings[index]!, stickyToken: token };
     });
-    return { name: this.name, isPaused: this.isPaused, targets };
+    const { name, isPaused } = this;
+    return { name, balance, stickyCookie, queueDepthMax, queueTimeout, isPaused, targets };
   }
 
   status(): ServiceStatus {

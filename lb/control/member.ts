@@ -9,6 +9,8 @@ export interface TargetSpec extends HostPort {
   /** HOST:PORT as given. */
   readonly name: string;
   readonly weight: number;
+  /** Most requests it is given at a time; 0 for no limit. */
+  readonly connectionsMax: number;
 }
 
 export type HealthOptions = CheckerOptions & Thresholds;

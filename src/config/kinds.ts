@@ -20,6 +20,8 @@ export interface Backend extends HostPort {
   /** Name in logs, metrics and messages: HOST:PORT as it was given. */
   readonly name: string;
   readonly weight: number;
+  /** Most requests it is given at a time; 0 for no limit. */
+  readonly connectionsMax: number;
 }
 
 export const text: Kind<string> = { form: "TEXT", parse: nonEmpty("a text that is not empty") };
@@ -32,6 +34,25 @@ export const name: Kind<string> = {
   parse: (value) => {
     if (/^[a-z0-9][a-z0-9_-]{0,62}$/.test(value)) return value;
     throw new ExpectedError("lower-case letters, digits, - and _, at most 63");
+  },
+};
+
+/** RFC 6265 §4.1.1: a token; fewer characters than it allows, so that it needs no quoting anywhere. */
+export const cookieName: Kind<string> = {
+  form: "NAME",
+  parse: (value) => {
+    if (/^[A-Za-z0-9_-]{1,64}$/.test(value)) return value;
+    throw new ExpectedError("letters, digits, - and _, at most 64");
+  },
+};
+
+const keyCharactersMin = 16;
+
+export const key: Kind<string> = {
+  form: "KEY",
+  parse: (value) => {
+    if (value.length >= keyCharactersMin) return value;
+    throw new ExpectedError(`a random text of at least ${keyCharactersMin} characters`);
   },
 };
 
@@ -128,20 +149,22 @@ export const rateLimit: Kind<RateLimit> = {
 };
 
 const weightMax = 1_000;
+const connectionsMax = 1_000_000;
 
 export const backend: Kind<Backend> = {
-  form: "HOST:PORT[,weight=N]",
+  form: "HOST:PORT[,weight=N][,max_connections=N]",
   parse: (value) => {
     const [address = "", ...parameters] = value.split(",");
     const target = parseHostPort(address, "127.0.0.1");
     if (target.port === 0) throw new ExpectedError("HOST:PORT with a port 1–65535");
-    let weight = 1;
+    const backend = { ...target, name: formatHostPort(target), weight: 1, connectionsMax: 0 };
     for (const parameter of parameters) {
-      const match = /^weight=(\d+)$/.exec(parameter);
-      if (!match) throw new ExpectedError("HOST:PORT, optionally followed by ,weight=N");
-      weight = parseCount(match[1]!, 1, weightMax);
+      const match = /^(weight|max_connections)=(\d+)$/.exec(parameter);
+      if (match?.[1] === "weight") backend.weight = parseCount(match[2]!, 1, weightMax);
+      else if (match) backend.connectionsMax = parseCount(match[2]!, 1, connectionsMax);
+      else throw new ExpectedError("HOST:PORT, optionally followed by ,weight=N and ,max_connections=N");
     }
-    return { ...target, name: formatHostPort(target), weight };
+    return backend;
   },
 };
 

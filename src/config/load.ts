@@ -138,7 +138,7 @@ function parseOne(name: OptionName, option: Option, text: string, origin: Origin
     return option.parse(plain);
   } catch (error) {
     if (!(error instanceof ExpectedError)) throw error;
-    const shown = option.secret ? "not readable as an address (not shown)" : JSON.stringify(plain);
+    const shown = option.secret ? "not readable (not shown)" : JSON.stringify(plain);
     throw new Error(
       `${flagOf(name)} is ${shown}, expected ${error.expected} (from ${origin.source}).` +
         (usual === undefined ? "" : ` Fix: ${origin.fix(usual)}`),
@@ -186,14 +186,15 @@ function unknownVariables(environment: Environment): string[] {
 
 function secretsInArgv(args: Arguments): string[] {
   return optionNames
-    .filter((name) => table[name]!.secret && args.flags.get(kebab(name))?.some(hasPassword))
+    .filter((name) => args.flags.get(kebab(name))?.some((text) => isSecret(table[name]!, text)))
     .map(
       (name) =>
-        `${flagOf(name)} carries a password, which every user of this machine can read in ps. ` +
+        `${flagOf(name)} carries a secret, which every user of this machine can read in ps. ` +
         `Fix: ${environmentName(name)}= in the environment, or ${flagOf(name)}=@FILE`,
     );
 }
 
-function hasPassword(text: string): boolean {
-  return URL.canParse(text) && new URL(text).password !== "";
+function isSecret({ secret }: Option, text: string): boolean {
+  if (secret === undefined || text.startsWith("@")) return false;
+  return secret === "whole" || (URL.canParse(text) && new URL(text).password !== "");
 }

@@ -37,8 +37,8 @@ export interface Option<T = unknown> {
   readonly switch?: true;
   /** A service in scale.toml may have its own. */
   readonly perService?: true;
-  /** Holds a password: masked in print, warned about in argv, and @FILE reads it from a file. */
-  readonly secret?: true;
+  /** A URL that may hold a password, or a secret as a whole: masked in print, warned about in argv, and @FILE reads it from a file. */
+  readonly secret?: "password" | "whole";
 }
 
 const everyone: readonly Command[] = [...roles, ...tools];
@@ -97,7 +97,40 @@ export const options = {
     ...kind.backend,
     many: true,
     commands: ["lb"],
-    help: "an application server; weight=N sends it N times the share of weight 1",
+    help: "an application server; weight=N sends it N times the share of weight 1, max_connections=N at most N requests at a time",
+  },
+  balance: {
+    ...kind.choice("round_robin", "least_connections", "two_choices", "ip_hash"),
+    default: "round_robin",
+    commands: ["lb"],
+    perService: true,
+    help: "how a target is picked: in turn by weight, the least busy, the less busy of two, or by the client's address",
+  },
+  stickyCookie: {
+    ...kind.cookieName,
+    commands: ["lb"],
+    perService: true,
+    help: "name of a cookie that brings a client back to its target while that is routed to; without it none is set",
+  },
+  stickyKey: {
+    ...kind.key,
+    secret: "whole",
+    commands: ["lb"],
+    help: "signs the sticky cookie, the same for every balancer of a service (default: random at each start)",
+  },
+  queueDepthMax: {
+    ...kind.count(0, 1_000_000),
+    default: "1000",
+    commands: ["lb"],
+    perService: true,
+    help: "requests of a service that may wait while it is paused or its targets are full; one more is answered with 503",
+  },
+  queueTimeout: {
+    ...kind.duration("1ms", "24d"),
+    default: "10s",
+    commands: ["lb"],
+    perService: true,
+    help: "time a request waits there until it is answered with 503",
   },
   healthPath: {
     ...kind.path,
@@ -208,28 +241,28 @@ export const options = {
   databaseUrl: {
     ...kind.storeUrl("postgres:", "postgresql:"),
     env: ["DATABASE_URL"],
-    secret: true,
+    secret: "password",
     commands: [...runtime, "migrate"],
     help: "PostgreSQL of the application",
   },
   redisUrl: {
     ...kind.storeUrl("redis:", "rediss:", "file:"),
     env: ["REDIS_URL"],
-    secret: true,
+    secret: "password",
     commands: runtime,
     help: "cache, sessions and queue in one: redis://, rediss://, or file:PATH on one machine",
   },
   cacheUrl: {
     ...kind.storeUrl("redis:", "rediss:", "file:"),
     env: ["CACHE_URL"],
-    secret: true,
+    secret: "password",
     commands: runtime,
     help: "cache and sessions, if not --redis-url",
   },
   queueUrl: {
     ...kind.storeUrl("redis:", "rediss:", "file:"),
     env: ["QUEUE_URL"],
-    secret: true,
+    secret: "password",
     commands: runtime,
     help: "queue, if not --redis-url; a Redis for it must not evict",
   },

@@ -1,5 +1,5 @@
 /** --print-config: every value the command will run with, and where each came from. Secrets are masked. */
-import { redactUrls } from "../std/redact.ts";
+import { redacted, redactUrls } from "../std/redact.ts";
 import type { Loaded } from "./load.ts";
 import { optionNames } from "./names.ts";
 import { kebab, type Option, options } from "./options.ts";
@@ -11,8 +11,12 @@ export function printConfig({ config, origins }: Loaded): string {
     const option: Option = options[name];
     if (!option.commands.includes(config.command)) continue;
     const origin = origins.get(name);
-    const value = origin === undefined ? "" : origin.texts.map(redactUrls).join(" ");
+    const value = origin === undefined ? "" : origin.texts.map((text) => shown(option, text)).join(" ");
     lines.push(`${`${kebab(name)} = ${value}`.padEnd(56)} # ${origin?.source ?? "not set"}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+function shown({ secret }: Option, text: string): string {
+  return secret === "whole" && !text.startsWith("@") ? redacted : redactUrls(text);
 }

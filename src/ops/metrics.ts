@@ -65,6 +65,13 @@ export const metricTable = {
     labels: ["service", "target"],
   },
   lb_target_connections_open: { type: "gauge", help: "Connections to the target", labels: ["service", "target"] },
+  lb_queue_depth: { type: "gauge", help: "Requests that wait for a target to have room", labels: ["service"] },
+  lb_queue_shed_total: {
+    type: "counter",
+    help: "Requests answered 503 because the queue was full, or their time in it was over",
+    labels: ["service", "reason"],
+  },
+  lb_queue_wait_seconds: { type: "histogram", help: "Time in the queue of requests that waited", labels: ["service"] },
   // role app
   app_requests_in_flight: { type: "gauge", help: "Requests being handled" },
   app_requests_shed_total: { type: "counter", help: "Requests answered 503 because too many were in flight" },

@@ -34,8 +34,9 @@ export const known = {
   tracestate: 22,
   accept: 23,
   date: 24,
+  cookie: 25,
   /** A known name spelt with underscores: CGI-style servers cannot tell X_Forwarded_For from X-Forwarded-For, so it never passes. */
-  underscored: 25,
+  underscored: 26,
 } as const;
 
 /** Every name with an id of its own, in lower case. */
@@ -63,6 +64,7 @@ export const knownNames: { readonly [name: string]: number } = {
   tracestate: known.tracestate,
   accept: known.accept,
   date: known.date,
+  cookie: known.cookie,
 };
 
 interface Candidate {

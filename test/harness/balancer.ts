@@ -4,17 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { eventually } from "./eventually.ts";
-import { type ScaleProcess, startScale } from "./process.ts";
+import { type ScaleProcess, type StartOptions, startScale } from "./process.ts";
 import { answer, exchange, type RawBackend, rawBackend, type Script } from "./raw.ts";
 
 /** Starts role lb before these backends, HOST:PORT or scripted, and waits until each has passed its checks. */
 export async function balancer(
   backends: readonly (RawBackend | string)[],
   flags: readonly string[] = [],
+  options: StartOptions = {},
 ): Promise<ScaleProcess> {
   const addresses = backends.map((backend) => `--backend=${typeof backend === "string" ? backend : backend.address}`);
   const interval = flags.some((flag) => flag.startsWith("--health-interval=")) ? [] : ["--health-interval=100ms"];
-  const lb = await startScale(["--role=lb", ...interval, ...addresses, ...flags]);
+  const lb = await startScale(["--role=lb", ...interval, ...addresses, ...flags], options);
   await eventually(() => lb.log().filter((line) => line.includes("→ healthy")).length === backends.length);
   return lb;
 }

@@ -17,7 +17,7 @@ const { config } = loadConfig(
   [],
 );
 const [first, second] = ["10.0.0.1:80", "10.0.0.2:80"];
-const third = { host: "10.0.0.3", port: 80, name: "10.0.0.3:80", weight: 2 };
+const third = { host: "10.0.0.3", port: 80, name: "10.0.0.3:80", weight: 2, connectionsMax: 0 };
 
 function scene() {
   const worlds: World[] = [];
@@ -123,7 +123,7 @@ describe("a process's services", () => {
   test.each(["drain", "remove"] as const)("pick a target no more after %s", (verb) => {
     const { service, plane, applied } = scene();
     applied(() => plane[verb]("default", first));
-    expect([1, 2, 3].map(() => service.pick([])?.name)).toEqual([second, second, second]);
+    expect([1, 2, 3].map(() => service.pick([], "192.0.2.1", "")?.name)).toEqual([second, second, second]);
   });
 
   test("end with the service that is gone", () => {
