@@ -24,6 +24,7 @@ const programs: { readonly [C in Command]: () => Promise<Program> } = {
   worker: async () => withApplication((await import("../worker/main.ts")).run),
   dev: async () => (await import("./cli/dev.ts")).run,
   migrate: async () => withApplication((await import("./cli/migrate.ts")).run),
+  jobs: async () => (await import("./cli/jobs.ts")).run,
   init: async () => (await import("./cli/init.ts")).run,
   postgres: async () => (await import("./cli/postgres.ts")).run,
 };

@@ -91,6 +91,7 @@ function commandOf(tool: Command | undefined, role: string | undefined, rest: re
 
 /** What follows a command beyond the one thing it may work on would be ignored. */
 function refuseExtra(command: Command | undefined, rest: readonly string[]): void {
+  if (command === "jobs") return;
   const most = command === "lb" || command === "postgres" ? 0 : 1;
   const extra = rest[most];
   if (command === undefined || extra === undefined) return;

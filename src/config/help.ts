@@ -19,6 +19,18 @@ const about: { readonly [C in Command]: string } = {
   dev: "scale dev [entry.ts]\n\nBalancer, applications, worker and embedded stores on this machine, in one terminal.",
   migrate: "scale migrate [entry.ts]\n\nApplies the application's migrations that are pending.",
   init: "scale init [directory]\n\nWrites entry.ts, scale.d.ts and tsconfig.json to begin with.",
+  jobs: `scale jobs ls | show ID | retry ID… | redrive | discard ID… | cancel ID… | pause QUEUE… | resume QUEUE… | stats
+
+Looks at the jobs of a queue and steers them. Needs --redis-url or --queue-url, and no application.
+
+  ls       jobs by --queue, --job, --state, --id-prefix, --older-than
+  show     one job: its payload (secrets masked), history, progress, result
+  retry    a dead letter, a cancelled or a delayed job runs at once, its attempts counted anew
+  redrive  retry for all dead letters that pass the filters, --limit at most
+  discard  forgets dead letters: those named, or all that pass the filters
+  cancel   waiting and delayed jobs at once; a running one's signal is aborted. Those named, or all that pass the filters
+  pause    no worker starts a job of the queue, until resume
+  stats    jobs by state, and what the queue has done`,
   postgres:
     "scale postgres\n\nThe embedded PostgreSQL as a process of its own. For development; production runs PostgreSQL.",
 };
@@ -31,6 +43,7 @@ const overview = `scale: load balancer, application server and worker in one bin
   scale --role=worker [entry.ts]     background worker
   scale migrate [entry.ts]           apply the application's migrations
   scale init [directory]             begin a new application
+  scale jobs ls|show|retry|…         look at jobs and steer them
   scale postgres                     the embedded PostgreSQL of scale dev
 
   scale dev --help, scale --role=lb --help …   the options of each

@@ -72,8 +72,15 @@ export function loadConfig(
       .filter(([, { source, shared }]) => source !== "default" && shared !== true)
       .map(([name, { texts }]) => [name, texts]),
   );
-  const routes = file?.routes ?? noRoutes;
-  const config = { ...values, command, argument: args.rest[0], routes, self, given } as unknown as Config;
+  const config = {
+    ...values,
+    command,
+    argument: args.rest[0],
+    operands: args.rest.slice(1),
+    routes: file?.routes ?? noRoutes,
+    self,
+    given,
+  } as unknown as Config;
   return { config, origins, warnings: secretsInArgv(args) };
 }
 

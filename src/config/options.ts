@@ -10,7 +10,7 @@ import * as kind from "./kinds.ts";
 import type { Routes, ServiceEntry } from "./services.ts";
 
 export const roles = ["lb", "app", "worker"] as const;
-export const tools = ["dev", "migrate", "init", "postgres"] as const;
+export const tools = ["dev", "migrate", "init", "jobs", "postgres"] as const;
 export type Role = (typeof roles)[number];
 export type Tool = (typeof tools)[number];
 /** What the command line asked for: a role or a tool. */
@@ -44,6 +44,7 @@ export interface Option<T = unknown> {
 const everyone: readonly Command[] = [...roles, ...tools];
 const serving: readonly Command[] = [...roles, "dev"];
 const runtime: readonly Command[] = ["app", "worker", "dev"];
+const queueing: readonly Command[] = [...runtime, "jobs"];
 
 export const options = {
   // Listening
@@ -249,7 +250,7 @@ export const options = {
     ...kind.storeUrl("redis:", "rediss:", "file:"),
     env: ["REDIS_URL"],
     secret: "password",
-    commands: runtime,
+    commands: queueing,
     help: "cache, sessions and queue in one: redis://, rediss://, or file:PATH on one machine",
   },
   cacheUrl: {
@@ -263,13 +264,13 @@ export const options = {
     ...kind.storeUrl("redis:", "rediss:", "file:"),
     env: ["QUEUE_URL"],
     secret: "password",
-    commands: runtime,
+    commands: queueing,
     help: "queue, if not --redis-url; a Redis for it must not evict",
   },
   namespace: {
     ...kind.name,
     default: "scale",
-    commands: runtime,
+    commands: queueing,
     help: "prefix of every key, so that two applications can share a Redis",
   },
   sqlPoolMax: { ...kind.count(1, 1_000), default: "10", commands: runtime, help: "connections to PostgreSQL" },
@@ -351,6 +352,31 @@ export const options = {
     help: "a worker silent for this long loses its jobs to another",
   },
 
+  jobCompletedMax: {
+    ...kind.count(0, 1_000_000),
+    default: "1000",
+    commands: ["worker", "dev"],
+    help: "completed and cancelled jobs kept to be looked at, of each queue",
+  },
+  jobCompletedAge: {
+    ...kind.duration("0", "365d"),
+    default: "1d",
+    commands: ["worker", "dev"],
+    help: "time a completed or cancelled job is kept, where the job does not say; 0: it is not",
+  },
+  jobDeadMax: {
+    ...kind.count(1, 1_000_000),
+    default: "10000",
+    commands: ["worker", "dev"],
+    help: "dead letters kept, of each queue; the oldest make room",
+  },
+  jobDeadAge: {
+    ...kind.duration("1s", "3650d"),
+    default: "30d",
+    commands: ["worker", "dev"],
+    help: "time a dead letter is kept",
+  },
+
   // Stopping
   drainDelay: {
     ...kind.duration("0", "24d"),
@@ -413,6 +439,19 @@ export const options = {
     help: "print what would run and change nothing",
   },
   demoData: { ...kind.demoData, commands: ["migrate"], help: "fill the demo's tables, e.g. users:10000,posts:1000000" },
+  queue: { ...kind.name, many: true, commands: ["jobs"], help: "only jobs of this queue" },
+  job: { ...kind.text, commands: ["jobs"], help: "only jobs of this name" },
+  state: {
+    ...kind.choice("available", "scheduled", "retryable", "running", "completed", "cancelled", "discarded"),
+    many: true,
+    commands: ["jobs"],
+    help: "only jobs in this state",
+  },
+  idPrefix: { ...kind.text, commands: ["jobs"], help: "only jobs whose id begins like this" },
+  olderThan: { ...kind.duration("0", "3650d"), commands: ["jobs"], help: "only jobs in their state for so long" },
+  limit: { ...kind.count(1, 100_000), default: "100", commands: ["jobs"], help: "most jobs listed or steered" },
+  cursor: { ...kind.text, commands: ["jobs"], help: "where a list goes on: what the one before ended with" },
+  json: { ...kind.onOff, default: "off", switch: true, commands: ["jobs"], help: "print JSON instead of a table" },
   force: { ...kind.onOff, default: "off", switch: true, commands: ["init"], help: "overwrite files that exist" },
 
   // The command line itself
@@ -452,10 +491,12 @@ export const serviceOptions = Object.entries(options as { readonly [name: string
 /** What a role or tool is started with. */
 export interface Config extends Options {
   readonly command: Command;
-  /** What follows the options: the entry for dev, app, worker and migrate, a directory for init. */
+  /** What follows the options: the entry for dev, app, worker and migrate, a directory for init, what to do for jobs. */
   readonly argument: string | undefined;
   /** What the config file says of services and redirects. */
   readonly routes: Routes<ServiceEntry>;
+  /** What follows that: ids and names for jobs. */
+  readonly operands: readonly string[];
   /** This binary's way to start itself again: [executable] or [bun, main.ts]. */
   readonly self: readonly string[];
   /**

@@ -1,4 +1,5 @@
 /** A JSON log line as a person reads it on a terminal. */
+import { visible } from "../std/visible.ts";
 
 const colours: { readonly [level: string]: string } = {
   debug: "\x1b[90m",
@@ -26,14 +27,6 @@ export function prettyLine(line: string): string {
     .map(([key, value]) => `${key}=${visible(typeof value === "string" ? value : JSON.stringify(value))}`);
   const head = `${dim}${time}${plain} ${colours[level] ?? ""}${level.padEnd(5)}${plain} ${visible(String(entry["message"] ?? ""))}`;
   return `${head} ${dim}${fields.join(" ")}${plain}\n${errorText(entry["error"])}`;
-}
-
-// eslint-disable-next-line no-control-regex -- they are what is looked for
-const controls = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
-
-/** What came from outside must not move the cursor or rewrite the terminal's title. */
-function visible(text: string): string {
-  return text.replace(controls, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 function isError(key: string, value: unknown): boolean {

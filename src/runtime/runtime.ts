@@ -9,7 +9,7 @@ import { fullJitter } from "../std/backoff.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import type { Kv } from "../store/kv/kv.ts";
 import { openKv } from "../store/kv/open.ts";
-import { openQueue } from "../store/queue/open.ts";
+import { openQueue, type OpenQueueOptions } from "../store/queue/open.ts";
 import type { Queue } from "../store/queue/queue.ts";
 import { openSql, type Sql } from "../store/sql/sql.ts";
 
@@ -41,13 +41,26 @@ export function openStores(config: Config): Stores {
   stores = {
     ...(config.databaseUrl === undefined ? {} : { sql: openSql(config.databaseUrl, sqlOptions(config)) }),
     ...(cacheUrl === undefined ? {} : { kv: openKv(cacheUrl, { namespace }) }),
-    ...(queueUrl === undefined ? {} : { queue: openQueue(queueUrl, { namespace }) }),
+    ...(queueUrl === undefined ? {} : { queue: openQueue(queueUrl, queueOptions(config)) }),
   };
   for (const name of Object.keys(stores)) states.set(name, "connecting");
   collect("store_up", (report) => {
     for (const [store, state] of states) report({ store }, state === "up" ? 1 : 0);
   });
   return stores;
+}
+
+function queueOptions(config: Config): OpenQueueOptions {
+  const { namespace } = config;
+  // Other commands do not keep what ended, and have no such options.
+  if (config.command !== "worker") return { namespace };
+  return {
+    namespace,
+    completedMax: config.jobCompletedMax,
+    completedAge: config.jobCompletedAge,
+    deadLettersMax: config.jobDeadMax,
+    deadLettersAge: config.jobDeadAge,
+  };
 }
 
 function sqlOptions(config: Config): { poolMax: number; statementTimeout: number; applicationName: string } {

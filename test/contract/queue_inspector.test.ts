@@ -236,7 +236,7 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       const id = await enqueue(job("j"));
       await die(await takeOne());
       const waiting = await enqueue(job("j"));
-      expect(await queue.inspector.discard(name, [id, waiting, `${name}:1-0`])).toBe(1);
+      expect(await queue.inspector.discard(name, [id, waiting, `${name}:1-0`])).toEqual([true, false, false]);
       expect(await state(id)).toBeUndefined();
       expect(await state(waiting)).toBe("available");
       expect(await queue.stats(name)).toMatchObject({ dead: 0, waiting: 1 });

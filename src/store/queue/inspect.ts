@@ -104,12 +104,14 @@ export interface Inspector {
   overview(queue: string): Promise<QueueOverview>;
   /** Up to `max` jobs of one place after `cursor`. Oldest first; dead and done the newest first. */
   page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page>;
+  /** The cursor of a page that begins after this job. */
+  cursorAfter(job: StoredJob): string;
   find(id: string): Promise<StoredJob | undefined>;
   cancel(id: string): Promise<Cancelled>;
   /** Makes jobs that nobody runs available, their attempts counted anew, in one step. Throws queue_full. */
   retry(queue: string, ids: readonly string[]): Promise<readonly Retried[]>;
-  /** Forgets dead letters; returns how many there were. */
-  discard(queue: string, ids: readonly string[]): Promise<number>;
+  /** Forgets dead letters. False: it is none. */
+  discard(queue: string, ids: readonly string[]): Promise<readonly boolean[]>;
   /** No worker starts a job of the queue until it is resumed. */
   pause(queue: string): Promise<void>;
   resume(queue: string): Promise<void>;

@@ -95,10 +95,9 @@ export class RedisInspector implements Inspector {
   ): Promise<Page> {
     const flat = listOf(await this.#run("list jobs", chosen, keys, [max, cursor ?? ""]));
     const jobs = inGroups(flat, place === "waiting" ? 3 : 6).map((facts) => jobInStream(queue, place, facts));
-    return { jobs, next: jobs.length < max ? undefined : jobs.at(-1)?.entry };
+    return this.#pageOf(jobs, max);
   }
 
-  /** The cursor is the last job's score and id. */
   async #sortedPage(
     queue: string,
     place: Place,
@@ -117,8 +116,16 @@ export class RedisInspector implements Inspector {
       payloadBytes: numberOf(bytes),
       atMs: numberOf(at),
     }));
+    return this.#pageOf(jobs, max);
+  }
+
+  #pageOf(jobs: readonly StoredJob[], max: number): Page {
     const last = jobs.at(-1);
-    return { jobs, next: jobs.length < max || last === undefined ? undefined : `${last.atMs}@${last.entry}` };
+    return { jobs, next: jobs.length < max || last === undefined ? undefined : this.cursorAfter(last) };
+  }
+
+  cursorAfter({ place, entry, atMs }: StoredJob): string {
+    return place === "waiting" || place === "running" ? entry : `${atMs}@${entry}`;
   }
 
   async find(id: string): Promise<StoredJob | undefined> {
@@ -229,10 +236,11 @@ export class RedisInspector implements Inspector {
     return textsOf(reply);
   }
 
-  async discard(queue: string, ids: readonly string[]): Promise<number> {
+  async discard(queue: string, ids: readonly string[]): Promise<readonly boolean[]> {
     const { dead, deadJobs } = this.#keys(queue);
     const inQueue = ids.map((id) => id.slice(queue.length + 1));
-    return numberOf(await this.#run("discard jobs", scripts.forgetDead, [dead, deadJobs], inQueue));
+    const gone = listOf(await this.#run("discard jobs", scripts.forgetDead, [dead, deadJobs], inQueue));
+    return gone.map((answer) => answer === 1);
   }
 
   async pause(queue: string): Promise<void> {

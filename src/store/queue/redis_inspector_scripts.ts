@@ -169,11 +169,11 @@ for i = 2, #ARGV, 4 do
 end
 return outcomes`);
 
-/** discarded → forgotten. KEYS: dead, dead:jobs. ARGV: ids. Returns how many there were. */
+/** discarded → forgotten. KEYS: dead, dead:jobs. ARGV: ids. Returns 1 for each that was there, else 0. */
 export const forgetDead = script(`
-local gone = 0
-for _, id in ipairs(ARGV) do
-  gone = gone + redis.call('ZREM', KEYS[1], id)
+local gone = {}
+for i, id in ipairs(ARGV) do
+  gone[i] = redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
 end
 return gone`);

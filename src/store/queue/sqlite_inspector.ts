@@ -99,11 +99,13 @@ export class SqliteInspector implements Inspector {
         .query<Row, [string, number, string | number, number]>(text)
         .all(this.#name(queue), Number(at), after, max),
     );
-    const last = rows.at(-1);
-    return {
-      jobs: rows.map((row) => storedJob(queue, place, row)),
-      next: rows.length < max || last === undefined ? undefined : `${last.at}@${last.id}`,
-    };
+    const jobs = rows.map((row) => storedJob(queue, place, row));
+    const last = jobs.at(-1);
+    return { jobs, next: jobs.length < max || last === undefined ? undefined : this.cursorAfter(last) };
+  }
+
+  cursorAfter({ atMs, entry }: StoredJob): string {
+    return `${atMs}@${entry}`;
   }
 
   async find(id: string): Promise<StoredJob | undefined> {
@@ -183,13 +185,15 @@ export class SqliteInspector implements Inspector {
     return "retried";
   }
 
-  async discard(queue: string, ids: readonly string[]): Promise<number> {
-    return this.#store.transaction("discard jobs", (database) => {
-      const dead = ids.flatMap((id) => this.#find(database, queue, id.slice(queue.length + 1)) ?? []);
-      const chosen = dead.filter(({ place }) => place === "dead");
-      for (const { entry } of chosen) database.query("DELETE FROM job WHERE id = ?1").run(entry);
-      return chosen.length;
-    });
+  async discard(queue: string, ids: readonly string[]): Promise<readonly boolean[]> {
+    return this.#store.transaction("discard jobs", (database) =>
+      ids.map((id) => {
+        const job = this.#find(database, queue, id.slice(queue.length + 1));
+        if (job?.place !== "dead") return false;
+        database.query("DELETE FROM job WHERE id = ?1").run(job.entry);
+        return true;
+      }),
+    );
   }
 
   async pause(queue: string): Promise<void> {

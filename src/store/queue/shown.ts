@@ -1,0 +1,76 @@
+/**
+ * A job as people and programs are shown it: times as text, payload, result and progress as values, whatever is secret masked. The
+ * same on the command line and on a worker's page. Finding it is inspect.ts.
+ */
+import { redact, redactUrls } from "../../std/redact.ts";
+import type { JobDetails, JobSummary, QueueOverview } from "./inspect.ts";
+
+export interface ShownJob {
+  readonly id: string;
+  readonly queue: string;
+  readonly job: string;
+  readonly state: string;
+  readonly attempts: number;
+  /** Since when in this state; when it is due; when it ended. */
+  readonly at: string;
+  readonly enqueuedAt: string | undefined;
+  readonly reason: string | undefined;
+  readonly payloadBytes: number;
+}
+
+export function shownSummary(job: JobSummary): ShownJob {
+  const { id, queue, name, state, attempts, atMs, enqueuedAtMs, reason, payloadBytes } = job;
+  return {
+    id,
+    queue,
+    job: name,
+    state,
+    attempts,
+    at: timeText(atMs),
+    enqueuedAt: enqueuedAtMs === undefined ? undefined : timeText(enqueuedAtMs),
+    reason: reason === undefined ? undefined : redactUrls(reason),
+    payloadBytes,
+  };
+}
+
+export function shownDetails(job: JobDetails) {
+  return {
+    ...shownSummary(job),
+    unique: job.unique,
+    worker: job.owner,
+    cancelling: job.cancelling || undefined,
+    durationMs: job.durationMs,
+    payload: valueOf(job.payload),
+    progress: valueOf(job.progress),
+    result: valueOf(job.result),
+    history: job.history.map(({ at, reason, ...event }) => ({
+      at: timeText(at),
+      ...event,
+      reason: redactUrls(reason),
+    })),
+  };
+}
+
+export function shownQueue(queue: string, overview: QueueOverview) {
+  const { pausedAtMs, oldestWaitingAtMs, ...numbers } = overview;
+  return {
+    queue,
+    ...numbers,
+    pausedAt: pausedAtMs === undefined ? undefined : timeText(pausedAtMs),
+    oldestWaitingAt: oldestWaitingAtMs === undefined ? undefined : timeText(oldestWaitingAtMs),
+  };
+}
+
+/** Text that is no JSON, as another program may have enqueued it, is shown as it is. */
+function valueOf(text: string | undefined): unknown {
+  if (text === undefined) return undefined;
+  try {
+    return redact(JSON.parse(text));
+  } catch {
+    return redactUrls(text);
+  }
+}
+
+function timeText(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}
