@@ -21,12 +21,14 @@ import type { RequestHead } from "../src/wire/message.ts";
 /** The other end of a client's connection. */
 export interface Peer {
   readonly address: string;
+  /** The address as Forwarded writes it: made once, said with every request. */
+  readonly node: string;
   readonly isTrusted: boolean;
 }
 
 export function peerOf(remoteAddress: string, trusted: Trust): Peer {
   const address = unmapped(remoteAddress);
-  return { address, isTrusted: trusted(address) };
+  return { address, node: forwardedNode(address), isTrusted: trusted(address) };
 }
 
 export interface RewriteRules {
@@ -63,7 +65,7 @@ export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rew
     "X-Forwarded-Host",
     host,
     "Forwarded",
-    forwardedOf(clientAddress, host, scheme, origin),
+    forwardedOf(origin?.node ?? peer.node, host, scheme, origin),
     "X-Real-IP",
     clientAddress,
     "X-Request-Id",
@@ -75,14 +77,15 @@ export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rew
 }
 
 /** Scheme and host stand with the client's own element: they are what its first proxy saw. */
-function forwardedOf(client: string, host: string, proto: string, origin: Origin | undefined): string {
-  const element = `for=${forwardedNode(client)};${host === "" ? "" : `host="${host}";`}proto=${proto}`;
+function forwardedOf(node: string, host: string, proto: string, origin: Origin | undefined): string {
+  const element = `for=${node};${host === "" ? "" : `host="${host}";`}proto=${proto}`;
   return origin === undefined ? element : `${origin.before}${element}${origin.after}`;
 }
 
 /** Where a request came from, told by trusted proxies. */
 interface Origin {
   readonly address: string;
+  readonly node: string;
   readonly proto: Scheme | undefined;
   readonly host: string | undefined;
   /** X-Forwarded-For as it goes on. */
@@ -109,6 +112,7 @@ function originOf(claims: Claims, peer: Peer, trusted: Trust): Origin {
   const others = (some: readonly string[]) => some.map((node) => `for=${forwardedNode(node)}`);
   return {
     address: nodes[at]!,
+    node: forwardedNode(nodes[at]!),
     proto: claims.proto ?? validProto(kept[at]?.proto),
     host: claims.host ?? validHost(kept[at]?.host),
     chain: nodes.join(", "),

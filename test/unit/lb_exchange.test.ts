@@ -5,6 +5,7 @@ import { type Balancer, noCounts } from "../../lb/balancer.ts";
 import { ControlPlane } from "../../lb/control/plane.ts";
 import { wantedOf } from "../../lb/control/wanted.ts";
 import { Http1Downstream } from "../../lb/downstream/http1.ts";
+import { peerOf } from "../../lb/rewrite.ts";
 import { Services } from "../../lb/services.ts";
 import { SpareParsers } from "../../lb/spare_parsers.ts";
 import type { UpstreamUser } from "../../lb/stream.ts";
@@ -103,7 +104,7 @@ function scene() {
   const downstream = new Http1Downstream(
     balancer,
     client as unknown as TcpSocket,
-    { address: "192.0.2.1", isTrusted: false },
+    peerOf("192.0.2.1", () => false),
     open,
   );
   open.add(downstream);
