@@ -79,9 +79,11 @@ declare module "scale" {
     readonly sql: unique symbol;
   }
   interface Tx {
+    /** On a replica where there is one that shows everything this client wrote and saw, else on the primary; in a transaction, in it. */
     readonly read: Query;
+    /** On the primary. */
     readonly write: Query;
-    /** The rows as one JSON array, built by Postgres. Cast 64-bit integers in it to text. */
+    /** The rows as one JSON array, built by Postgres, read where `read` reads. Cast 64-bit integers in it to text. */
     json(text: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]): Promise<JsonText>;
   }
   export const sql: Tx & {

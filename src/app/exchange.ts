@@ -1,5 +1,6 @@
 /** One request in role app from arrival to response: what it is (the ambient context), its deadline, and how it ends. */
 import { type Log, log } from "../ops/log.ts";
+import { Consistency } from "../runtime/consistency.ts";
 import type { RequestContext } from "../runtime/context.ts";
 import { type SessionRules, SessionState } from "../runtime/session.ts";
 import { readSessionId } from "../runtime/session_cookie.ts";
@@ -9,6 +10,7 @@ import { type Trace, traceOf } from "../std/traceparent.ts";
 import type { Client } from "./client.ts";
 import type { Deadline } from "./deadlines.ts";
 import { isForeign } from "./origin.ts";
+import { readPosition, writePosition } from "./position.ts";
 
 /** The request's owner. Fields that most requests never ask for (url, signal, log, trace) are made when they do. */
 export class Exchange implements RequestContext, Deadline {
@@ -21,6 +23,9 @@ export class Exchange implements RequestContext, Deadline {
   readonly isForged: boolean;
   readonly #client: Client;
   readonly #request: Request;
+  readonly #hasSession: boolean;
+  #consistency: Consistency | undefined;
+  #position: string | undefined;
   #url: URL | undefined;
   #abort: AbortController | undefined;
   #expired: ScaleError | undefined;
@@ -36,7 +41,8 @@ export class Exchange implements RequestContext, Deadline {
     this.#request = request;
     const sessionId = readSessionId(request.headers.get("cookie"), client.secure);
     const foreign = isForeign(request, () => this.url.origin);
-    this.isForged = foreign && sessionId !== undefined;
+    this.#hasSession = sessionId !== undefined;
+    this.isForged = foreign && this.#hasSession;
     this.session = new SessionState(sessionId, rules, foreign);
   }
 
@@ -55,6 +61,19 @@ export class Exchange implements RequestContext, Deadline {
     url.port = "";
     url.host = this.#client.host;
     return (this.#url = url);
+  }
+
+  get consistency(): Consistency {
+    return (this.#consistency ??= new Consistency(readPosition(this.#request.headers, this.secure), this.#hasSession));
+  }
+
+  /** Resolves when it is known what the client must be told of its position; undefined where no statement asked. Never rejects. */
+  settlePosition(): Promise<void> | undefined {
+    return this.#consistency?.token().then((token) => void (this.#position = token));
+  }
+
+  writePosition(headers: Headers): void {
+    if (this.#position !== undefined) writePosition(headers, this.#request.headers, this.secure, this.#position);
   }
 
   /** Aborted when the client leaves or the time is up. */

@@ -99,6 +99,9 @@ export class Serving {
       if (failure instanceof ScaleError && failure.code === "request_timeout") this.#timedOut.inc();
       response = await this.#failed(failure, exchange);
     }
+    // What was written must be seen by whoever hears that it was.
+    const settling = exchange.settlePosition();
+    if (settling !== undefined) await settling;
     this.#deadlines.delete(exchange);
     return this.#finish(exchange, request, response, failure);
   }
@@ -181,10 +184,12 @@ export class Serving {
     }
   }
 
-  #withHeaders(response: Response, { session, secure }: Exchange): Response {
+  #withHeaders(response: Response, exchange: Exchange): Response {
+    const { session, secure } = exchange;
     // The instance first: setting it twice changes nothing, should the cookie then turn out to need a copy.
     if (this.#rules.servedBy) response.headers.set("x-served-by", this.#instance);
     if (this.#draining) response.headers.set("connection", "close");
+    exchange.writePosition(response.headers);
     if (session.cookie !== undefined) {
       response.headers.append("set-cookie", sessionCookie(session.cookie, secure, this.#rules.sessionLifetime));
     }

@@ -246,6 +246,14 @@ export const options = {
     commands: [...runtime, "migrate"],
     help: "PostgreSQL of the application",
   },
+  replicaUrl: {
+    ...kind.storeUrl("postgres:", "postgresql:"),
+    env: ["REPLICA_URL"],
+    secret: "password",
+    many: true,
+    commands: runtime,
+    help: "a streaming standby of --database-url, to read from; a client still sees what it wrote",
+  },
   redisUrl: {
     ...kind.storeUrl("redis:", "rediss:", "file:"),
     env: ["REDIS_URL"],
@@ -273,7 +281,30 @@ export const options = {
     commands: queueing,
     help: "prefix of every key, so that two applications can share a Redis",
   },
-  sqlPoolMax: { ...kind.count(1, 1_000), default: "10", commands: runtime, help: "connections to PostgreSQL" },
+  sqlPoolMax: {
+    ...kind.count(1, 1_000),
+    default: "10",
+    commands: runtime,
+    help: "connections to PostgreSQL, and to each replica; half as many more to the primary while no replica may serve",
+  },
+  sqlPipelineMax: {
+    ...kind.count(1, 64),
+    default: "4",
+    commands: runtime,
+    help: "statements sent to one connection before it has answered; 1: a short one never waits behind a long one",
+  },
+  sqlWaitTimeout: {
+    ...kind.duration("1ms", "1h"),
+    default: "5s",
+    commands: runtime,
+    help: "time a statement waits for a connection before it fails with 503",
+  },
+  replicaLagMax: {
+    ...kind.duration("1ms", "30s"),
+    default: "10s",
+    commands: runtime,
+    help: "a replica further behind is not read from until it has caught up",
+  },
   sqlStatementTimeout: {
     ...kind.duration("0", "24d"),
     default: "30s",

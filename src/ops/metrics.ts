@@ -78,6 +78,16 @@ export const metricTable = {
   app_requests_timed_out_total: { type: "counter", help: "Requests answered 503 because --request-timeout passed" },
   // stores, in role app and role worker
   store_up: { type: "gauge", help: "1 if the store answered its last probe", labels: ["store"] },
+  sql_connections: { type: "gauge", help: "Connections to a PostgreSQL server", labels: ["server"] },
+  sql_statements_running: { type: "gauge", help: "Statements sent and not answered", labels: ["server"] },
+  sql_statements_waiting: { type: "gauge", help: "Statements that wait for a connection", labels: ["server"] },
+  sql_statements_total: { type: "counter", help: "Statements and transactions begun", labels: ["server"] },
+  sql_replica_readable: { type: "gauge", help: "1 while the replica is read from", labels: ["server"] },
+  sql_replica_lag_seconds: {
+    type: "gauge",
+    help: "How far the replica is behind, at its last poll",
+    labels: ["server"],
+  },
   cache_operations_total: {
     type: "counter",
     help: "Cache look-ups by outcome: hit, miss, coalesced, error",

@@ -7,6 +7,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Log } from "../ops/log.ts";
 import { ScaleError } from "../std/errors.ts";
 import type { Trace } from "../std/traceparent.ts";
+import type { Consistency } from "./consistency.ts";
 import type { SessionState } from "./session.ts";
 
 export interface RequestContext {
@@ -19,6 +20,7 @@ export interface RequestContext {
   readonly log: Log;
   readonly trace: Trace;
   readonly session: SessionState;
+  readonly consistency: Consistency;
 }
 
 export interface JobContext {

@@ -11,7 +11,8 @@ import type { Kv } from "../store/kv/kv.ts";
 import { openKv } from "../store/kv/open.ts";
 import { openQueue, type OpenQueueOptions } from "../store/queue/open.ts";
 import type { Queue } from "../store/queue/queue.ts";
-import { openSql, type Sql } from "../store/sql/sql.ts";
+import { openSql, type Sql, type SqlOptions } from "../store/sql/sql.ts";
+import { publishSqlMetrics } from "./sql_metrics.ts";
 
 /** What every store can do, whatever it stores. */
 interface Store {
@@ -43,6 +44,7 @@ export function openStores(config: Config): Stores {
     ...(cacheUrl === undefined ? {} : { kv: openKv(cacheUrl, { namespace }) }),
     ...(queueUrl === undefined ? {} : { queue: openQueue(queueUrl, queueOptions(config)) }),
   };
+  if (stores.sql) publishSqlMetrics(stores.sql);
   for (const name of Object.keys(stores)) states.set(name, "connecting");
   collect("store_up", (report) => {
     for (const [store, state] of states) report({ store }, state === "up" ? 1 : 0);
@@ -63,10 +65,14 @@ function queueOptions(config: Config): OpenQueueOptions {
   };
 }
 
-function sqlOptions(config: Config): { poolMax: number; statementTimeout: number; applicationName: string } {
+function sqlOptions(config: Config): SqlOptions {
   return {
     poolMax: config.sqlPoolMax,
+    pipelineMax: config.sqlPipelineMax,
+    waitTimeout: config.sqlWaitTimeout,
     statementTimeout: config.sqlStatementTimeout,
+    replicaUrls: config.replicaUrl,
+    lagMax: config.replicaLagMax,
     applicationName: `scale-${config.command}`,
   };
 }

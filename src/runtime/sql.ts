@@ -9,7 +9,8 @@ import type { Fragment, Parameter, sql as Contract, Tx } from "scale";
 
 import { ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
-import type { SqlRunner } from "../store/sql/sql.ts";
+import type { SqlSession, Statement } from "../store/sql/sql.ts";
+import { currentReader } from "./consistency.ts";
 import { JsonText } from "./json_text.ts";
 import { sqlStore } from "./runtime.ts";
 import { fragment, list, name, statementOf, type Value } from "./statement.ts";
@@ -19,15 +20,23 @@ type Transaction = Parameters<typeof Contract.tx>[1];
 /** The transaction whose body is running, however deep below it. */
 const running = new AsyncLocalStorage<{ open: boolean }>();
 
-/** The three tags, on whatever runs statements. `runner` is asked at each call: the stores open after this module is loaded. */
-function tags(prefix: string, runner: (asked: string) => SqlRunner): Tx {
-  const tag =
-    (asked: string) =>
-    <R extends object>(strings: TemplateStringsArray, ...values: readonly Value[]): Promise<R[]> =>
-      handled(run(asked, strings, values));
+/** What the three tags run on. */
+interface Runner {
+  read<R extends object>(statement: Statement): Promise<R[]>;
+  write<R extends object>(statement: Statement): Promise<R[]>;
+  json(statement: Statement): Promise<string>;
+}
 
-  async function run<R extends object>(asked: string, strings: TemplateStringsArray, values: readonly Value[]) {
-    return runner(asked).query<R>(statementOf(asked, strings, values));
+/** The three tags. `runner` is asked at each call: the stores open after this module is loaded. */
+function tags(prefix: string, runner: (asked: string) => Runner): Tx {
+  const tag =
+    (how: "read" | "write") =>
+    <R extends object>(strings: TemplateStringsArray, ...values: readonly Value[]): Promise<R[]> =>
+      handled(run(how, strings, values));
+
+  async function run<R extends object>(how: "read" | "write", strings: TemplateStringsArray, values: readonly Value[]) {
+    const asked = `${prefix}.${how}`;
+    return runner(asked)[how]<R>(statementOf(asked, strings, values));
   }
 
   async function json(strings: TemplateStringsArray, values: readonly Value[]) {
@@ -36,14 +45,33 @@ function tags(prefix: string, runner: (asked: string) => SqlRunner): Tx {
   }
 
   return {
-    read: tag(`${prefix}.read`),
-    write: tag(`${prefix}.write`),
+    read: tag("read"),
+    write: tag("write"),
     json: (strings: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]) =>
       handled(json(strings, values)),
   };
 }
 
-function store(asked: string) {
+/** Reads where this request's or job's reads belong, writes on the primary. */
+function routed(asked: string): Runner {
+  const sql = storeFor(asked);
+  return {
+    read: (statement) => sql.read(statement, currentReader(sql)),
+    write: (statement) => sql.query(statement, currentReader(sql)),
+    json: (statement) => sql.readJson(statement, currentReader(sql)),
+  };
+}
+
+/** Everything in the transaction. */
+function inside(session: SqlSession): Runner {
+  return {
+    read: (statement) => session.query(statement),
+    write: (statement) => session.query(statement),
+    json: (statement) => session.json(statement),
+  };
+}
+
+function storeFor(asked: string) {
   if (running.getStore()?.open) {
     const own = asked === "sql.tx" ? "pass the outer tx on" : `use ${asked.replace("sql.", "tx.")}`;
     throw new ScaleError(
@@ -58,18 +86,23 @@ function store(asked: string) {
 }
 
 async function tx<T>(body: (tx: Tx) => Promise<T>, options?: Transaction): Promise<T> {
-  return store("sql.tx").tx(async (session) => {
-    const scope = { open: true };
-    try {
-      return await running.run(scope, () => body(tags("tx", () => session)));
-    } finally {
-      scope.open = false;
-    }
-  }, options);
+  const store = storeFor("sql.tx");
+  return store.tx(
+    async (session) => {
+      const scope = { open: true };
+      try {
+        return await running.run(scope, () => body(tags("tx", () => inside(session))));
+      } finally {
+        scope.open = false;
+      }
+    },
+    options,
+    currentReader(store),
+  );
 }
 
 export const sql: typeof Contract = {
-  ...tags("sql", store),
+  ...tags("sql", routed),
   tx: (body, options) => handled(tx(body, options)),
   fragment,
   name,

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import type { Config } from "../../src/config/options.ts";
 import { log } from "../../src/ops/log.ts";
 import { cache } from "../../src/runtime/cache.ts";
+import { Consistency } from "../../src/runtime/consistency.ts";
 import { runIn } from "../../src/runtime/context.ts";
 import { HttpError } from "../../src/runtime/http_error.ts";
 import { JsonText } from "../../src/runtime/json_text.ts";
@@ -36,7 +37,8 @@ function asRequest<T>(
   const { signal } = new AbortController();
   const url = new URL("http://localhost/");
   const client = { id: "r", ip: "127.0.0.1", secure: false, url, signal, log, trace: traceOf(undefined) };
-  return runIn({ kind: "request", ...client, session: state }, () => body(state));
+  const consistency = new Consistency(undefined, id !== undefined);
+  return runIn({ kind: "request", ...client, session: state, consistency }, () => body(state));
 }
 
 /** The id that a response would give to the browser. */

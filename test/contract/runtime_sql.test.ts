@@ -20,7 +20,14 @@ test("without a database the error names the flag", async () => {
 describe("sql", () => {
   beforeAll(async () => {
     const databaseUrl = await createDatabase();
-    openStores({ databaseUrl, sqlPoolMax: 2, sqlStatementTimeout: 10_000, namespace: "t", command: "app" } as Config);
+    openStores({
+      databaseUrl,
+      sqlPoolMax: 2,
+      replicaUrl: [],
+      sqlStatementTimeout: 10_000,
+      namespace: "t",
+      command: "app",
+    } as unknown as Config);
     await sql.write`create table users (id bigint generated always as identity primary key, email text unique)`;
   });
   afterAll(() => closeStores());

@@ -26,6 +26,13 @@ export interface PostgresCluster {
   remove(): Promise<void>;
 }
 
+export interface Replica extends PostgresCluster {
+  /** Makes it a primary, on a new timeline. */
+  promote(): Promise<void>;
+}
+
+type Settings = { readonly [setting: string]: string };
+
 const password = "harness";
 const settings = {
   fsync: "off",
@@ -55,15 +62,38 @@ export async function createDatabase(): Promise<string> {
 }
 
 /** A cluster of its own, for a test that kills, stops or reconfigures its server. */
-export async function startPostgres(extra: { readonly [setting: string]: string } = {}): Promise<PostgresCluster> {
-  const directory = temporaryDirectory("postgres");
-  const data = `${directory}/data`;
+export async function startPostgres(extra: Settings = {}): Promise<PostgresCluster> {
+  const { directory, data } = newDirectory();
   mkdirSync(data, { mode: 0o700 });
   writeFileSync(`${directory}/password`, password);
   if (isRoot()) run(["chown", "-R", serverUser(), directory]);
   const access = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${directory}/password`];
   run(asServerUser([program("initdb"), "-D", data, ...access, "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]));
+  return serve(directory, data, extra);
+}
 
+/** A streaming standby of `primary`, which has replayed what the primary has when this resolves, or soon after. */
+export async function startReplica(primary: PostgresCluster, extra: Settings = {}): Promise<Replica> {
+  const { directory, data } = newDirectory();
+  if (isRoot()) run(["chown", "-R", serverUser(), directory]);
+  const backup = [program("pg_basebackup"), "-D", data, "--write-recovery-conf", "--wal-method=stream"];
+  run(asServerUser([...backup, "--checkpoint=fast", "--no-sync", `--dbname=${primary.url}`]));
+  const cluster = await serve(directory, data, extra);
+  return {
+    ...cluster,
+    promote: () =>
+      administer(cluster.url, async (sql) => {
+        await sql`select pg_promote()`;
+      }),
+  };
+}
+
+function newDirectory(): { readonly directory: string; readonly data: string } {
+  const directory = temporaryDirectory("postgres");
+  return { directory, data: `${directory}/data` };
+}
+
+async function serve(directory: string, data: string, extra: Settings): Promise<PostgresCluster> {
   const port = await freePort();
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   const flags = Object.entries({ ...settings, ...extra, port: String(port) }).flatMap(([k, v]) => ["-c", `${k}=${v}`]);

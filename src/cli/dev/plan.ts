@@ -19,7 +19,7 @@ export interface StoreUrls {
 
 const table: { readonly [name: string]: Option } = options;
 /** Where the stores are travels in the environment. */
-const inEnvironment: readonly OptionName[] = ["databaseUrl", "redisUrl", "cacheUrl", "queueUrl"];
+const inEnvironment: readonly OptionName[] = ["databaseUrl", "replicaUrl", "redisUrl", "cacheUrl", "queueUrl"];
 
 /** The balancer: every port an application may listen on is a target; those with nothing behind them are simply not healthy. */
 export function lbPlan(config: Config, ports: readonly number[]): Plan {
@@ -99,11 +99,12 @@ function handedOn(config: Config, of: Role, decided: readonly string[]): string[
 }
 
 function secrets(config: Config, { databaseUrl, redisUrl }: StoreUrls): { readonly [N in OptionName]?: string } {
-  const { cacheUrl, queueUrl } = config;
+  const { cacheUrl, queueUrl, replicaUrl } = config;
   return {
     databaseUrl,
     redisUrl,
     ...(cacheUrl === undefined ? {} : { cacheUrl }),
     ...(queueUrl === undefined ? {} : { queueUrl }),
+    ...(replicaUrl.length === 0 ? {} : { replicaUrl: replicaUrl.join(" ") }),
   };
 }

@@ -9,7 +9,7 @@ import { Connection, placeOf } from "./connection.ts";
 import type { SqlOptions } from "./sql.ts";
 
 /** Statements in flight on one connection: a short one behind a long one waits for it, so few. */
-const pipelineMax = 4;
+const pipelineMaxDefault = 4;
 const waitingStatementsMax = 1_000;
 const waitTimeoutMilliseconds = 5_000;
 const closeTimeoutMilliseconds = 5_000;
@@ -31,17 +31,34 @@ interface Waiter {
   readonly reject: (error: ScaleError) => void;
 }
 
+/** Connections open, statements sent and not answered (a transaction is one), those that wait, and all there ever were. */
+export interface PoolCounts {
+  readonly connections: number;
+  readonly running: number;
+  readonly waiting: number;
+  readonly begun: number;
+}
+
 export class Pool {
   readonly #url: string;
   readonly #options: SqlOptions;
+  readonly #pipelineMax: number;
   readonly #slots = new Set<Slot>();
   readonly #waiting: Waiter[] = [];
+  #begun = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
   constructor(url: string, options: SqlOptions) {
     this.#url = url;
     this.#options = options;
+    this.#pipelineMax = options.pipelineMax ?? pipelineMaxDefault;
+  }
+
+  get counts(): PoolCounts {
+    let running = 0;
+    for (const slot of this.#slots) running += slot.lent ? 1 : slot.statements;
+    return { connections: this.#slots.size, running, waiting: this.#waiting.length, begun: this.#begun };
   }
 
   /** Runs one statement on a connection that others may be using. */
@@ -77,6 +94,11 @@ export class Pool {
     });
   }
 
+  /** Gives up every connection, and what was sent on it: the server does not answer. New statements get new connections. */
+  drop(): void {
+    for (const { connection } of this.#slots) void connection.close(0);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -109,8 +131,9 @@ export class Pool {
     }
     if (best === undefined || best.statements > 0) {
       if (this.#slots.size < this.#options.poolMax) best = this.#open();
-      else if (use === "lent" || !best?.connection.ready || best.statements >= pipelineMax) return undefined;
+      else if (use === "lent" || !best?.connection.ready || best.statements >= this.#pipelineMax) return undefined;
     }
+    this.#begun++;
     if (use === "lent") best.lent = true;
     else best.statements++;
     return best;

@@ -1,14 +1,15 @@
 /**
- * The relational store: statements, transactions and sessions on one PostgreSQL. One interface for a server and for the embedded
+ * The relational store: statements, transactions and sessions on one PostgreSQL, or on a primary and its replicas. One interface for a server and for the embedded
  * database, which is spoken to over the same protocol (../embedded); one contract suite runs on both.
  *
  * Invariants: values travel as parameters, never inside the text; 64-bit integers are strings; no promise of this folder rejects
  * unhandled; whatever is thrown is a SqlError (PostgreSQL refused the statement) or a ScaleError (it was not reached, or too busy).
  * Building statements from templates is not here: that is runtime/sql.ts.
  */
-import { handled } from "../../std/handled.ts";
-import { Pool } from "./pool.ts";
-import { transaction } from "./transaction.ts";
+import { Database } from "./database.ts";
+import type { PoolCounts } from "./pool.ts";
+import type { Position } from "./position.ts";
+import type { Reader } from "./reader.ts";
 
 export type SqlScalar = string | number | bigint | boolean | Date | Uint8Array | null;
 /** One parameter. Arrays are sent as PostgreSQL's array literal, nested ones as several dimensions. */
@@ -43,14 +44,34 @@ export interface TransactionOptions {
   readonly attempts?: number;
 }
 
+/** What is known of one server, for metrics. */
+export interface ServerState extends PoolCounts {
+  /** host:port */
+  readonly name: string;
+  readonly replica?: { readonly isIn: boolean; readonly lagMilliseconds: number };
+}
+
 export interface Sql extends SqlRunner {
+  /** On the primary. What `reader` reads afterwards shows what this wrote. */
+  query<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]>;
+  json(statement: Statement, reader?: Reader): Promise<string>;
+  /** On a replica that shows all that `reader` must see, where there is one; tried once more elsewhere if the server goes away. */
+  read<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]>;
+  readJson(statement: Statement, reader?: Reader): Promise<string>;
   /**
    * Runs `body` in a transaction on one connection and commits. A failed statement fails the transaction, caught by the body or
    * not. Serialization failures and deadlocks run the body again, after a pause with jitter.
    */
-  tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions, reader?: Reader): Promise<T>;
   /** Runs `body` on a connection of its own, outside a transaction, and closes it afterwards with all its state. */
   session<T>(body: (session: SqlSession) => Promise<T>): Promise<T>;
+  /** Where the primary's log ends now: whoever has passed it shows everything committed before the call. */
+  position(): Promise<Position>;
+  readonly hasReplicas: boolean;
+  /** The primary first. */
+  readonly servers: readonly ServerState[];
+  /** The same in every process that has the same password to a database of the same name. */
+  readonly sharedSecret: string;
   ping(): Promise<void>;
   /** Refuses new statements, lets those under way finish for up to five seconds, closes. Idempotent. */
   close(): Promise<void>;
@@ -65,17 +86,15 @@ export interface SqlOptions {
   readonly statementTimeout: number;
   /** Milliseconds a statement waits for a connection before it fails with `overloaded`. Default 5,000. */
   readonly waitTimeout?: number;
+  /** Statements sent to one connection before it has answered. Default 4. */
+  readonly pipelineMax?: number;
+  /** Standbys of the primary. */
+  readonly replicaUrls?: readonly string[];
+  /** Milliseconds a replica may be behind before it is not read from. Default 10,000. */
+  readonly lagMax?: number;
 }
 
 /** Opens postgres://USER:PASSWORD@HOST:PORT/DATABASE. Returns at once: connections are made when statements need them. */
 export function openSql(url: string, options: SqlOptions): Sql {
-  const pool = new Pool(url, options);
-  return {
-    query: (statement) => handled(pool.shared((connection) => connection.query(statement))),
-    json: (statement) => handled(pool.shared((connection) => connection.json(statement))),
-    tx: (body, transactionOptions) => handled(transaction(pool, body, transactionOptions)),
-    session: (body) => handled(pool.session(body)),
-    ping: () => handled(pool.shared((connection) => connection.ping())),
-    close: () => handled(pool.close()),
-  };
+  return new Database(url, options);
 }

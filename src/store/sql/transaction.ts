@@ -28,6 +28,7 @@ export async function transaction<T>(
   pool: Pool,
   body: (tx: SqlSession) => Promise<T>,
   options: TransactionOptions = {},
+  onCommit: (connection: Connection) => void = () => undefined,
 ): Promise<T> {
   const { isolation, attempts = attemptsDefault } = options;
   const opening = isolation === undefined ? "begin" : begin[isolation];
@@ -35,7 +36,7 @@ export async function transaction<T>(
     throw new ScaleError("statement_invalid", `isolation is ${isolation}, expected ${Object.keys(begin).join(" or ")}`);
   for (let attempt = 1; ; attempt++) {
     try {
-      return await pool.lent((connection) => once(connection, opening, body));
+      return await pool.lent((connection) => once(connection, opening, body, onCommit));
     } catch (error) {
       if (attempt >= attempts || !asksForRetry(error)) throw error;
       await Bun.sleep(fullJitter(attempt, pauseBaseMilliseconds, pauseMaxMilliseconds));
@@ -43,12 +44,17 @@ export async function transaction<T>(
   }
 }
 
-async function once<T>(connection: Connection, opening: string, body: (tx: SqlSession) => Promise<T>): Promise<T> {
+async function once<T>(
+  connection: Connection,
+  opening: string,
+  body: (tx: SqlSession) => Promise<T>,
+  onCommit: (connection: Connection) => void,
+): Promise<T> {
   await connection.control(opening);
   const tx = new Transaction(connection);
   try {
     const result = await body(tx);
-    await tx.commit();
+    await tx.commit(onCommit);
     return result;
   } catch (error) {
     await tx.rollback();
@@ -80,11 +86,14 @@ class Transaction implements SqlSession {
     return this.#next(() => this.#connection.script(text));
   }
 
-  async commit(): Promise<void> {
+  /** `onCommit` is called when COMMIT has been sent: what it sends on the connection runs right behind it. */
+  async commit(onCommit: (connection: Connection) => void): Promise<void> {
     this.#over = true;
     await this.#last;
     if (this.failure !== undefined) throw this.failure;
-    const command = await this.#connection.control("commit");
+    const answer = this.#connection.control("commit");
+    onCommit(this.#connection);
+    const command = await answer;
     if (command !== "COMMIT")
       throw new SqlError({ message: "the transaction was rolled back", code: "25P02" }, "commit");
   }

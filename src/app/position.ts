@@ -1,0 +1,31 @@
+/** How a client's consistency token (runtime/consistency.ts) travels: as a cookie, or as a field for clients that send that field. */
+import { tokenSeconds } from "../runtime/consistency.ts";
+
+/** For API clients without cookies: sent empty it asks for a token, sent back with each request it is the token. */
+const fieldName = "scale-position";
+
+export function readPosition(headers: Headers, secure: boolean): string | undefined {
+  const field = headers.get(fieldName);
+  if (field !== null) return field;
+  const prefix = `${cookieName(secure)}=`;
+  const pairs = headers.get("cookie")?.split(";") ?? [];
+  return pairs
+    .map((pair) => pair.trim())
+    .find((pair) => pair.startsWith(prefix))
+    ?.slice(prefix.length);
+}
+
+/** Puts the token on a response to a request with these headers. */
+export function writePosition(response: Headers, request: Headers, secure: boolean, token: string): void {
+  if (request.has(fieldName)) response.set(fieldName, token);
+  else response.append("set-cookie", positionCookie(secure, token));
+}
+
+function positionCookie(secure: boolean, token: string): string {
+  const ending = secure ? "; Secure" : "";
+  return `${cookieName(secure)}=${token}; Path=/; Max-Age=${tokenSeconds}; HttpOnly; SameSite=Lax${ending}`;
+}
+
+function cookieName(secure: boolean): string {
+  return secure ? "__Host-position" : "position";
+}

@@ -1,0 +1,142 @@
+/**
+ * Read your writes, from one request of a client to the next: a small signed token says what the client has been shown and which
+ * replica showed it. It travels as a cookie, or as the field Scale-Position for clients that send that field. Which server then
+ * answers a statement is store/sql/database.ts'; nothing here is used where there are no replicas.
+ *
+ * Token: v1.KEY.PIN.TIMELINE.LSN.FLOOR-UNTIL.UNTIL.MAC: the key that chooses the replica, a hash of the replica's name, the position
+ * that must be seen and the seconds since the epoch until which it and the token count. One that was not signed here (another
+ * key, another version) shows nothing of what its client has seen, so that it must see everything there is.
+ */
+import { randomBytes, timingSafeEqual } from "node:crypto";
+
+import { formatLsn, parseLsn, type Position } from "../store/sql/position.ts";
+import { Reader } from "../store/sql/reader.ts";
+import type { Sql } from "../store/sql/sql.ts";
+import { currentContext, type JobContext } from "./context.ts";
+
+/** Longer than any replica that is read from may be behind. */
+export const tokenSeconds = 60;
+/** A client that only reads gets its token anew when half of its time is over. */
+const refreshSeconds = tokenSeconds / 2;
+const tokenCharactersMax = 256;
+const version = "v1";
+
+interface Token {
+  readonly key: string;
+  readonly pin: string | undefined;
+  readonly floor: Position | undefined;
+  readonly floorUntil: number;
+  readonly until: number;
+}
+
+/** What one request or job must see. */
+export class Consistency {
+  readonly #given: string | undefined;
+  readonly #isKnown: boolean;
+  #token: Token | undefined;
+  #reader: Reader | undefined;
+  #secret = "";
+
+  /** `given` is the client's token; `isKnown`: it has a session, so that its reads are to follow one another. */
+  constructor(given: string | undefined, isKnown: boolean) {
+    this.#given = given === "" ? undefined : given;
+    this.#isKnown = isKnown;
+  }
+
+  /** Made when the first statement runs. */
+  reader(sql: Sql): Reader {
+    this.#secret = sql.sharedSecret;
+    this.#reader ??= this.#open(sql);
+    return this.#reader;
+  }
+
+  /** What the response must carry; undefined: nothing has changed. Waits for positions that are on their way. */
+  async token(): Promise<string | undefined> {
+    const reader = this.#reader;
+    if (reader === undefined) return undefined;
+    await reader.settled();
+    const now = nowSeconds();
+    const isDue = this.#token !== undefined && this.#token.until - now < refreshSeconds;
+    if (!reader.isChanged && !isDue) return undefined;
+    const isRaised = reader.floor !== this.#token?.floor;
+    const floorUntil = isRaised ? now + tokenSeconds : (this.#token?.floorUntil ?? 0);
+    const key = reader.key ?? newKey();
+    return seal({ key, pin: reader.pin, floor: reader.floor, floorUntil, until: now + tokenSeconds }, this.#secret);
+  }
+
+  #open(sql: Sql): Reader {
+    if (this.#given === undefined) return new Reader(this.#isKnown ? { key: newKey() } : {});
+    const token = open(this.#given, this.#secret);
+    if (token === undefined) {
+      const reader = new Reader({ key: newKey() });
+      reader.mustSee(sql.position());
+      return reader;
+    }
+    const now = nowSeconds();
+    const isOver = token.until <= now;
+    const floor = token.floorUntil > now ? token.floor : undefined;
+    this.#token = { ...token, floor };
+    return new Reader({
+      key: token.key,
+      ...(floor ? { floor } : {}),
+      ...(token.pin && !isOver ? { pin: token.pin } : {}),
+    });
+  }
+}
+
+const ofJobs = new WeakMap<JobContext, Reader>();
+
+/** Whose statements these are: the request's or the job's; undefined outside of both, and where there is one server only. */
+export function currentReader(sql: Sql): Reader | undefined {
+  if (!sql.hasReplicas) return undefined;
+  const context = currentContext();
+  return context?.kind === "job" ? jobReader(context, sql) : context?.consistency.reader(sql);
+}
+
+/** A job sees everything committed before it first asked, whatever enqueued it. */
+function jobReader(job: JobContext, sql: Sql): Reader {
+  const known = ofJobs.get(job);
+  if (known !== undefined) return known;
+  const reader = new Reader({ key: job.id });
+  reader.mustSee(sql.position());
+  ofJobs.set(job, reader);
+  return reader;
+}
+
+function seal({ key, pin = "", floor, floorUntil, until }: Token, secret: string): string {
+  const position = floor === undefined ? ["", ""] : [floor.timeline, formatLsn(floor.lsn).replace("/", "-")];
+  const text = [version, key, pin, ...position, floorUntil, until].join(".");
+  return `${text}.${mac(text, secret)}`;
+}
+
+function open(given: string, secret: string): Token | undefined {
+  const end = given.lastIndexOf(".");
+  if (given.length > tokenCharactersMax || !isSame(mac(given.slice(0, end), secret), given.slice(end + 1)))
+    return undefined;
+  const [layout, key = "", pin = "", timeline = "", lsn = "", floorUntil, until] = given.split(".");
+  if (layout !== version) return undefined;
+  const bytes = parseLsn(lsn.replace("-", "/"));
+  return {
+    key,
+    pin: pin === "" ? undefined : pin,
+    floor: bytes === undefined ? undefined : { timeline: Number(timeline), lsn: bytes },
+    floorUntil: Number(floorUntil),
+    until: Number(until),
+  };
+}
+
+function mac(text: string, secret: string): string {
+  return new Bun.CryptoHasher("sha256", secret).update(text).digest("base64url").slice(0, 22);
+}
+
+function isSame(one: string, other: string): boolean {
+  return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
+}
+
+function newKey(): string {
+  return randomBytes(6).toString("base64url");
+}
+
+function nowSeconds(): number {
+  return Math.floor(Date.now() / 1_000);
+}

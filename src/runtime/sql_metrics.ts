@@ -1,0 +1,38 @@
+/** What the database's servers and their pools look like, read from plain numbers when scraped. */
+import { collect } from "../ops/metrics.ts";
+import type { ServerState, Sql } from "../store/sql/sql.ts";
+
+export function publishSqlMetrics(sql: Sql): void {
+  const perServer =
+    (read: (server: ServerState) => number | undefined) =>
+    (report: (labels: { server: string }, value: number) => void) => {
+      for (const server of sql.servers) {
+        const value = read(server);
+        if (value !== undefined) report({ server: server.name }, value);
+      }
+    };
+  collect(
+    "sql_connections",
+    perServer(({ connections }) => connections),
+  );
+  collect(
+    "sql_statements_running",
+    perServer(({ running }) => running),
+  );
+  collect(
+    "sql_statements_waiting",
+    perServer(({ waiting }) => waiting),
+  );
+  collect(
+    "sql_statements_total",
+    perServer(({ begun }) => begun),
+  );
+  collect(
+    "sql_replica_readable",
+    perServer(({ replica }) => replica && Number(replica.isIn)),
+  );
+  collect(
+    "sql_replica_lag_seconds",
+    perServer(({ replica }) => replica && replica.lagMilliseconds / 1_000),
+  );
+}

@@ -1,0 +1,191 @@
+/**
+ * One database as the application sees it: a primary, and replicas that serve reads. Writes and transactions run on the primary;
+ * a read runs on a replica that shows everything its reader must see, else on the primary. Invariant: where a statement runs never
+ * changes what a reader sees, only how fresh it is beyond what they must see.
+ */
+import { ScaleError } from "../../std/errors.ts";
+import { handled } from "../../std/handled.ts";
+import { rendezvous } from "../../std/rendezvous.ts";
+import { type Connection, placeOf } from "./connection.ts";
+import { Pool, type PoolCounts } from "./pool.ts";
+import { hasPassed, type Position } from "./position.ts";
+import { PrimaryPosition } from "./primary_position.ts";
+import type { Reader } from "./reader.ts";
+import { Replica } from "./replica.ts";
+import type { Row, ServerState, Sql, SqlOptions, SqlSession, Statement, TransactionOptions } from "./sql.ts";
+import { transaction } from "./transaction.ts";
+
+const lagMaxDefault = 10_000;
+
+type Run<T> = (connection: Connection) => Promise<T>;
+
+export class Database implements Sql {
+  readonly sharedSecret: string;
+  readonly #place: string;
+  readonly #primary: Pool;
+  /** Reads that no replica may serve, apart from the writes: however many they are, a write finds a connection. */
+  readonly #diverted: Pool;
+  readonly #positions: PrimaryPosition;
+  readonly #replicas: readonly Replica[];
+
+  constructor(url: string, options: SqlOptions) {
+    const { replicaUrls = [], lagMax = lagMaxDefault, poolMax } = options;
+    this.sharedSecret = secretOf(url);
+    this.#place = placeOf(url);
+    this.#primary = new Pool(url, options);
+    this.#diverted = new Pool(url, { ...options, poolMax: Math.ceil(poolMax / 2) });
+    this.#positions = new PrimaryPosition(this.#primary);
+    this.#replicas = replicaUrls.map((replica) => new Replica(replica, options, lagMax));
+  }
+
+  get hasReplicas(): boolean {
+    return this.#replicas.length > 0;
+  }
+
+  get servers(): readonly ServerState[] {
+    const [own, diverted] = [this.#primary.counts, this.#diverted.counts];
+    const sum = (key: keyof PoolCounts) => own[key] + diverted[key];
+    const primary = {
+      name: this.#place,
+      connections: sum("connections"),
+      running: sum("running"),
+      waiting: sum("waiting"),
+      begun: sum("begun"),
+    };
+    const replicas = this.#replicas.map(({ name, pool, isIn, lagMilliseconds }) => ({
+      name,
+      ...pool.counts,
+      replica: { isIn, lagMilliseconds },
+    }));
+    return [primary, ...replicas];
+  }
+
+  query<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]> {
+    return handled(this.#write((connection) => connection.query<R>(statement), reader));
+  }
+
+  json(statement: Statement, reader?: Reader): Promise<string> {
+    return handled(this.#write((connection) => connection.json(statement), reader));
+  }
+
+  read<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]> {
+    return handled(this.#read((connection) => connection.query<R>(statement), reader));
+  }
+
+  readJson(statement: Statement, reader?: Reader): Promise<string> {
+    return handled(this.#read((connection) => connection.json(statement), reader));
+  }
+
+  tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions, reader?: Reader): Promise<T> {
+    return handled(this.#tracked(reader, (sent) => transaction(this.#primary, body, options, sent)));
+  }
+
+  session<T>(body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return handled(this.#primary.session(body));
+  }
+
+  position(): Promise<Position> {
+    return handled(this.#positions.now());
+  }
+
+  ping(): Promise<void> {
+    return handled(this.#primary.shared((connection) => connection.ping()));
+  }
+
+  close(): Promise<void> {
+    const replicas = this.#replicas.map((replica) => replica.close());
+    return handled(Promise.all([this.#primary.close(), this.#diverted.close(), ...replicas]).then(() => undefined));
+  }
+
+  #write<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
+    return this.#tracked(reader, (sent) =>
+      this.#primary.shared((connection) => {
+        const result = run(connection);
+        sent(connection);
+        return result;
+      }),
+    );
+  }
+
+  /** Runs what writes; `sent` is to be called when the last of it is on its way. A write that failed may have happened all the same. */
+  async #tracked<T>(
+    reader: Reader | undefined,
+    write: (sent: (connection: Connection) => void) => Promise<T>,
+  ): Promise<T> {
+    if (reader === undefined || !this.hasReplicas) return write(() => undefined);
+    let behind: Promise<Position> | undefined;
+    try {
+      return await write((connection) => {
+        behind = this.#positions.behind(connection);
+      });
+    } finally {
+      reader.mustSee(behind ?? this.#positions.now());
+    }
+  }
+
+  async #read<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
+    if (!this.hasReplicas) return this.#primary.shared(run);
+    const replica = await this.#choose(reader, undefined);
+    if (replica === undefined) return this.#divert(run, reader);
+    try {
+      return await replica.pool.shared(run);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      // It went away under the statement, which was a read: somebody else answers it.
+      const other = await this.#choose(reader, replica);
+      return other === undefined ? this.#divert(run, reader) : other.pool.shared(run);
+    }
+  }
+
+  /** The replica that may serve this reader now, other than `failed`; undefined if none may. */
+  async #choose(reader: Reader | undefined, failed: Replica | undefined): Promise<Replica | undefined> {
+    await reader?.settled();
+    const candidates = this.#replicas.filter((replica) => replica.isIn && replica !== failed);
+    if (reader?.key === undefined) {
+      const floor = reader?.floor;
+      return leastBusyOfTwo(floor === undefined ? candidates : candidates.filter((each) => shows(each, floor)));
+    }
+    const chosen = rendezvous(reader.key, candidates);
+    if (chosen === undefined) return undefined;
+    // What the one before has shown, this one may not have yet: it has once it has passed where the primary is now.
+    if (reader.pin !== undefined && reader.pin !== chosen.id) reader.mustSee(this.#positions.now());
+    reader.pinTo(chosen.id);
+    await reader.settled();
+    return reader.floor === undefined || shows(chosen, reader.floor) ? chosen : undefined;
+  }
+
+  /** On the primary. It may have shown more than the floor, so that a pinned reader's floor rises with it. */
+  async #divert<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
+    const result = await this.#diverted.shared(run);
+    if (reader?.key !== undefined) reader.mustSee(this.#positions.now());
+    return result;
+  }
+}
+
+function shows({ position }: Replica, floor: Position): boolean {
+  return position !== undefined && hasPassed(position, floor);
+}
+
+/** Power of two choices: two at random, the one with fewer statements. Source: Mitzenmacher, 1996. */
+function leastBusyOfTwo(candidates: readonly Replica[]): Replica | undefined {
+  if (candidates.length < 2) return candidates[0];
+  const first = Math.floor(Math.random() * candidates.length);
+  const second = (first + 1 + Math.floor(Math.random() * (candidates.length - 1))) % candidates.length;
+  const [one, other] = [candidates[first]!, candidates[second]!];
+  return load(other) < load(one) ? other : one;
+}
+
+function load({ pool }: Replica): number {
+  const { running, waiting } = pool.counts;
+  return running + waiting;
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ScaleError && error.code === "store_unavailable";
+}
+
+/** Made of what only those know who may use the database. */
+function secretOf(url: string): string {
+  const [, password = "", name = ""] = /^[a-z]+:\/\/(?:[^:/?#]*:?([^/?#]*)@)?[^/?#]*([^?#]*)/.exec(url) ?? [];
+  return new Bun.CryptoHasher("sha256").update(`scale\n${password}\n${name}`).digest("base64url");
+}

@@ -1,0 +1,190 @@
+/** Two applications before a primary and two replicas: what a client wrote it sees, whichever application it asks next. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+
+import { openSql } from "../../src/store/sql/sql.ts";
+import { eventually } from "../harness/eventually.ts";
+import { currentScope } from "../harness/leaks.ts";
+import { metric } from "../harness/metrics.ts";
+import { type PostgresCluster, type Replica, startPostgres, startReplica } from "../harness/postgres.ts";
+import { type ScaleProcess, startScale } from "../harness/process.ts";
+import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+
+setDefaultTimeout(60_000);
+
+const entry = `${import.meta.dir}/fixtures/positions.ts`;
+let primary: PostgresCluster;
+let replicas: Replica[] = [];
+let apps: ScaleProcess[] = [];
+let env: { [name: string]: string } = {};
+
+beforeAll(async () => {
+  const scope = currentScope();
+  primary = await startPostgres();
+  replicas = await Promise.all([startReplica(primary), startReplica(primary)]);
+  await execute(primary.url, "create table positions (id text primary key, n int not null, seen text)");
+  env = {
+    DATABASE_URL: primary.url,
+    REPLICA_URL: replicas.map(({ url }) => url).join(" "),
+    REDIS_URL: (await sharedRedis()).url,
+    SCALE_NAMESPACE: freshNamespace(),
+  };
+  const start = () => startScale(["--role=app", entry, "--drain-delay=0"], { env, scope });
+  apps = await Promise.all([start(), start()]);
+  for (const app of apps) await eventually(async () => (await serversOf(app, 20)).size === 2);
+});
+afterAll(async () => {
+  for (const app of apps) await app.stop();
+  await Promise.all(replicas.map((replica) => replica.remove()));
+  await primary.remove();
+});
+
+/** A person's browser, or an API client: keeps what it is given and sends it back. */
+class Client {
+  readonly #cookies = new Map<string, string>();
+  readonly #usesField: boolean;
+  position = "";
+
+  constructor(usesField = false) {
+    this.#usesField = usesField;
+  }
+
+  async ask(app: ScaleProcess, path: string, method = "GET", body?: string): Promise<unknown> {
+    const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const headers = { cookie, ...(this.#usesField ? { "scale-position": this.position } : {}) };
+    const response = await fetch(`${app.url}${path}`, { method, headers, ...(body === undefined ? {} : { body }) });
+    expect(response.status).toBe(200);
+    for (const line of response.headers.getSetCookie()) {
+      const [name = "", value = ""] = line.split(";")[0]!.split("=");
+      this.#cookies.set(name, value);
+    }
+    this.position = response.headers.get("scale-position") ?? this.position;
+    return response.json();
+  }
+
+  get cookies(): ReadonlyMap<string, string> {
+    return this.#cookies;
+  }
+}
+
+async function serversOf(app: ScaleProcess, count: number, client = new Client()): Promise<Set<number>> {
+  const ports = new Set<number>();
+  for (let n = 0; n < count; n++) ports.add(((await client.ask(app, "/server")) as { port: number }).port);
+  return ports;
+}
+
+async function execute(url: string, text: string): Promise<void> {
+  const sql = openSql(url, { applicationName: "test", poolMax: 1, statementTimeout: 0 });
+  try {
+    await sql.session((session) => session.script(text));
+  } finally {
+    await sql.close();
+  }
+}
+
+test("metrics name each server, and say which replicas are read from", async () => {
+  for (const { port } of replicas) {
+    const server = { server: `127.0.0.1:${port}` };
+    await eventually(async () => (await metric(apps[0]!.adminUrl, "sql_replica_readable", server)) === 1);
+    expect(await metric(apps[0]!.adminUrl, "sql_replica_lag_seconds", server)).toBeLessThan(1);
+    expect(await metric(apps[0]!.adminUrl, "sql_statements_total", server)).toBeGreaterThan(0);
+  }
+});
+
+describe("a client", () => {
+  test.each([
+    ["with cookies", false],
+    ["with the field Scale-Position", true],
+  ])("%s sees what it wrote through one application in the other, always", async (name, usesField) => {
+    const clients = Array.from({ length: 6 }, () => new Client(usesField));
+    const write = async (client: Client, index: number) => {
+      for (let n = 1; n <= 30; n++) {
+        await client.ask(apps[n % 2]!, `/rows/${name}-${index}`, "PUT", String(n));
+        expect(await client.ask(apps[(n + 1) % 2]!, `/rows/${name}-${index}`)).toMatchObject({ n });
+      }
+    };
+    await Promise.all(clients.map(write));
+  });
+
+  test("that has written reads from the primary until its replica has caught up, then from one replica only", async () => {
+    const client = new Client();
+    await execute(replicas[0]!.url, "select pg_wal_replay_pause()");
+    await execute(replicas[1]!.url, "select pg_wal_replay_pause()");
+    try {
+      await client.ask(apps[0]!, "/rows/paused", "PUT", "7");
+      expect(await serversOf(apps[1]!, 5, client)).toEqual(new Set([primary.port]));
+      expect(await client.ask(apps[1]!, "/rows/paused")).toMatchObject({ n: 7 });
+    } finally {
+      await execute(replicas[0]!.url, "select pg_wal_replay_resume()");
+      await execute(replicas[1]!.url, "select pg_wal_replay_resume()");
+    }
+    // Each application polls for itself.
+    for (const app of apps) await eventually(async () => !(await serversOf(app, 1, client)).has(primary.port));
+    const served = new Set([...(await serversOf(apps[0]!, 5, client)), ...(await serversOf(apps[1]!, 5, client))]);
+    expect(served.size).toBe(1);
+  });
+
+  test("that only reads gets no cookie, and one with a session is pinned", async () => {
+    const stranger = new Client();
+    await serversOf(apps[0]!, 3, stranger);
+    expect([...stranger.cookies.keys()]).toEqual([]);
+    const known = new Client();
+    await known.ask(apps[0]!, "/begin", "POST");
+    await serversOf(apps[0]!, 1, known);
+    expect([...known.cookies.keys()].toSorted()).toEqual(["position", "sid"]);
+    const served = new Set([...(await serversOf(apps[0]!, 10, known)), ...(await serversOf(apps[1]!, 10, known))]);
+    expect(served.size).toBe(1);
+  });
+
+  test("whose token is forged or garbled sees everything, and learns no address from it", async () => {
+    const client = new Client(true);
+    await client.ask(apps[0]!, "/rows/forged", "PUT", "1");
+    expect(client.position).toMatch(/^v1\./);
+    for (const { port } of replicas) expect(client.position).not.toContain(String(port));
+    const writer = new Client();
+    for (const given of [client.position.replace(/\d-/, "0-"), "v1.a.b", "x".repeat(5_000), "v1......."]) {
+      await writer.ask(apps[0]!, "/rows/forged", "PUT", "2");
+      const forger = new Client(true);
+      forger.position = given;
+      expect(await forger.ask(apps[1]!, "/rows/forged")).toMatchObject({ n: 2 });
+    }
+  });
+});
+
+test("a job sees what was written before it was enqueued", async () => {
+  await using worker = await startScale(["--role=worker", entry], { env });
+  expect(worker.adminUrl).toBeString();
+  const client = new Client();
+  for (let n = 1; n <= 20; n++) {
+    await client.ask(apps[0]!, "/rows/job", "PUT", String(n));
+    await client.ask(apps[1]!, "/look/job", "POST");
+    await eventually(async () => ((await client.ask(apps[1]!, "/rows/job")) as { seen: string }).seen === String(n));
+  }
+});
+
+test("a replica that is killed under load costs no request, and a client never goes back in time when its pin moves", async () => {
+  const clients = Array.from({ length: 4 }, () => new Client());
+  let stopped = false;
+  const writing = (async () => {
+    const writer = new Client();
+    for (let n = 1; !stopped; n++) await writer.ask(apps[n % 2]!, "/rows/history", "PUT", String(n));
+  })();
+  const read = async (client: Client) => {
+    await client.ask(apps[0]!, "/begin", "POST");
+    for (let last = 0, n = 0; !stopped; n++) {
+      const row = (await client.ask(apps[n % 2]!, "/rows/history")) as { n: number } | null;
+      expect(row?.n ?? 0).toBeGreaterThanOrEqual(last);
+      last = row?.n ?? 0;
+    }
+  };
+  const reading = clients.map(read);
+  try {
+    await Bun.sleep(500);
+    process.kill(replicas[1]!.pid(), "SIGKILL");
+    await Bun.sleep(2_000);
+    await replicas[1]!.start();
+    await eventually(async () => (await serversOf(apps[0]!, 20)).size === 2, { what: "the replica being read again" });
+  } finally {
+    stopped = true;
+  }
+  await Promise.all([writing, ...reading]);
+});
