@@ -10,8 +10,10 @@ import { announce } from "../src/ops/run_dir.ts";
 import { networkTest } from "../src/std/cidr.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { headRoom } from "../src/wire/http1/serialise.ts";
+import { takeOrders } from "./admin/orders.ts";
 import { type Balancer, noCounts } from "./balancer.ts";
 import { ControlPlane } from "./control/plane.ts";
+import { reload } from "./control/reload.ts";
 import { wantedOf } from "./control/wanted.ts";
 import { Limits } from "./limit/limits.ts";
 import { Front } from "./listen.ts";
@@ -20,8 +22,8 @@ import { Services } from "./services.ts";
 import { SpareParsers } from "./spare_parsers.ts";
 import { Pool } from "./upstream/pool.ts";
 
-/** Balances until it is told to stop; resolves with the exit code. */
-export async function run(config: Config): Promise<number> {
+/** Balances until it is told to stop; resolves with the exit code. `reread` reads flags, environment and file again. */
+export async function run(config: Config, reread: () => Config): Promise<number> {
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
   // First, so that it closes last: what looks at /readyz sees the draining.
@@ -42,7 +44,14 @@ export async function run(config: Config): Promise<number> {
   publishBalancerMetrics(balancer, front, control);
   publishProcessMetrics({ version, role: "lb", ready: () => life.phase === "ready" });
   const addresses = { listen: formatHostPort(front.address), admin: formatHostPort(admin.address) };
-  const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses };
+  const orders = await takeOrders(config, {
+    plane: control,
+    reload: () => reload(config, reread, control),
+    load: () => services.loads(),
+    about: { pid: process.pid, version, listen: addresses.listen, ...(config.config && { config: config.config }) },
+  });
+  life.onClose("control socket", () => orders.close());
+  const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses, control: orders.path };
   life.onClose("run directory", announce(config.runDir, presence));
   log.info(
     { ...addresses, backends: config.backend.map(({ name }) => name) },

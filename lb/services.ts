@@ -2,7 +2,7 @@
 import { noRoutes, type Routes } from "../src/config/services.ts";
 import { RouteTable } from "./route.ts";
 import { type MakePool, Service } from "./service.ts";
-import type { World } from "./world.ts";
+import type { TargetLoad, World } from "./world.ts";
 
 export class Services {
   readonly #makePool: MakePool;
@@ -47,6 +47,13 @@ export class Services {
     if (!areServicesOthers && Bun.deepEquals(routes, this.#routes)) return;
     this.#routes = routes;
     this.#table = new RouteTable(routes, (name) => this.#byName.get(name)!);
+  }
+
+  /** How busy each target is. */
+  loads(): TargetLoad[] {
+    return [...this.all()].flatMap(({ name: service, targets }) =>
+      targets.map(({ name: target, requestsInFlight, requests }) => ({ service, target, requestsInFlight, requests })),
+    );
   }
 
   /** Closes what no request uses, and the rest as requests end. */

@@ -42,3 +42,11 @@ export interface World {
   readonly routes: Routes;
   readonly services: readonly WorldService[];
 }
+
+/** What a process says of a target: how much it has to do, and had. */
+export interface TargetLoad {
+  readonly service: string;
+  readonly target: string;
+  readonly requestsInFlight: number;
+  readonly requests: number;
+}

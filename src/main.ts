@@ -15,8 +15,8 @@ import type { Application } from "./runtime/entry.ts";
 import { explain, messageOf, ScaleError } from "./std/errors.ts";
 import { redactUrls } from "./std/redact.ts";
 
-/** Runs until it is told to stop and resolves with the exit code. */
-type Program = (config: Config) => Promise<number>;
+/** Runs until it is told to stop and resolves with the exit code. `reread` reads environment and file again. */
+type Program = (config: Config, reread: () => Config) => Promise<number>;
 
 const programs: { readonly [C in Command]: () => Promise<Program> } = {
   lb: async () => (await import("../lb/main.ts")).run,
@@ -26,6 +26,7 @@ const programs: { readonly [C in Command]: () => Promise<Program> } = {
   migrate: async () => withApplication((await import("./cli/migrate.ts")).run),
   jobs: async () => (await import("./cli/jobs.ts")).run,
   init: async () => (await import("./cli/init.ts")).run,
+  control: async () => (await import("./cli/lb.ts")).run,
   postgres: async () => (await import("./cli/postgres.ts")).run,
 };
 
@@ -49,14 +50,15 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function start(command: Command, args: Arguments): Promise<number> {
-  const loaded = loadConfig(command, args, environment(), ownCommand());
+  const load = () => loadConfig(command, args, environment(), ownCommand());
+  const loaded = load();
   const { config } = loaded;
   if (config.printConfig) return print(printConfig(loaded));
   configureLog(config);
   configureAccessLog(config);
   for (const warning of loaded.warnings) log.warn({}, warning);
   const program = await programs[command]();
-  return program(config);
+  return program(config, () => load().config);
 }
 
 function print(text: string): number {

@@ -1,8 +1,9 @@
 /** One service as the control plane knows it: its members, whether it is paused, and what of both the World says. */
+import type { ServiceState } from "../../src/ops/control_protocol.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { stickyToken } from "../balance/sticky.ts";
 import { routingOf } from "../health/routing.ts";
-import type { HealthState, Order } from "../health/state.ts";
+import type { Order } from "../health/state.ts";
 import type { BalanceName, WorldService } from "../world.ts";
 import { type HealthOptions, Member, type TargetSpec } from "./member.ts";
 import { stickyKeyOf, type StickyOptions } from "./sticky_key.ts";
@@ -19,25 +20,11 @@ export interface ServiceSpec {
   readonly targets: readonly TargetSpec[];
 }
 
-/** What an operator is shown. Plain data. */
-export interface ServiceStatus {
-  readonly name: string;
-  readonly isPaused: boolean;
-  readonly targets: readonly TargetStatus[];
-}
-
-export interface TargetStatus {
-  readonly name: string;
-  readonly weight: number;
-  readonly state: HealthState;
-  readonly reason: string;
-}
-
 export class Group {
   readonly name: string;
   isPaused = false;
-  readonly #options: ServiceOptions;
-  readonly #stickyKey: string;
+  #options: ServiceOptions;
+  #stickyKey: string;
   readonly #members = new Map<string, Member>();
   readonly #changed: () => void;
   #isStarted = false;
@@ -48,6 +35,25 @@ export class Group {
     this.#stickyKey = stickyKeyOf(options, name);
     this.#changed = changed;
     for (const spec of targets) this.add(spec);
+  }
+
+  /** As it is now, whoever said so. */
+  get spec(): ServiceSpec {
+    return { name: this.name, options: this.#options, targets: [...this.#members.values()].map(({ spec }) => spec) };
+  }
+
+  /** Makes targets and settings those of the spec. A target that stays keeps its health, and what was ordered of it. */
+  configure({ options, targets }: ServiceSpec): void {
+    if (options.stickyCookie !== this.#options.stickyCookie) this.#stickyKey = stickyKeyOf(options, this.name);
+    this.#options = options;
+    const gone = new Map(this.#members);
+    for (const spec of targets) {
+      const member = gone.get(spec.name);
+      gone.delete(spec.name);
+      if (member === undefined) this.add(spec);
+      else member.configure(spec, options);
+    }
+    for (const name of gone.keys()) this.remove(name);
   }
 
   start(): void {
@@ -98,7 +104,7 @@ export class Group {
     return { name, balance, stickyCookie, queueDepthMax, queueTimeout, isPaused, targets };
   }
 
-  status(): ServiceStatus {
+  status(): ServiceState {
     const targets = [...this.#members.values()].map(({ spec, health, reason }) => ({
       name: spec.name,
       weight: spec.weight,

@@ -21,7 +21,7 @@ export class Member {
   /** Why the state is what it is, in words. */
   reason = "not checked yet";
   readonly #service: string;
-  readonly #options: HealthOptions;
+  #options: HealthOptions;
   readonly #checker: Checker;
   readonly #changed: () => void;
 
@@ -32,6 +32,12 @@ export class Member {
     this.#options = options;
     this.#changed = changed;
     this.#checker = new Checker(spec, options, (result) => this.#checked(result));
+  }
+
+  configure(spec: TargetSpec, options: HealthOptions): void {
+    this.spec = spec;
+    this.#options = options;
+    this.#checker.configure(options);
   }
 
   start(): void {

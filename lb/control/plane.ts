@@ -4,9 +4,10 @@
  * carry its traffic. Invariant: knows nothing of sockets, processes or requests.
  */
 import type { Routes } from "../../src/config/services.ts";
+import type { ServiceState } from "../../src/ops/control_protocol.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import type { World } from "../world.ts";
-import { Group, type ServiceSpec, type ServiceStatus } from "./group.ts";
+import { Group, type ServiceSpec } from "./group.ts";
 import type { TargetSpec } from "./member.ts";
 
 /** What is to be balanced, as flags and file say it. */
@@ -18,14 +19,15 @@ export interface Wanted {
 export class ControlPlane {
   readonly #publish: (world: World) => void;
   readonly #groups = new Map<string, Group>();
-  #routes: Routes;
+  #configured: Wanted;
+  #isStarted = false;
   #world: World;
 
   /** `publish` gets each World that differs from the one before; the first is `world`. */
-  constructor({ services, routes }: Wanted, publish: (world: World) => void) {
+  constructor(wanted: Wanted, publish: (world: World) => void) {
     this.#publish = publish;
-    this.#routes = routes;
-    for (const spec of services) this.#groups.set(spec.name, new Group(spec, () => this.#changed()));
+    this.#configured = wanted;
+    for (const spec of wanted.services) this.#groups.set(spec.name, new Group(spec, () => this.#changed()));
     this.#world = this.#describe();
   }
 
@@ -33,17 +35,44 @@ export class ControlPlane {
     return this.#world;
   }
 
+  /** What flags and file said last. */
+  get configured(): Wanted {
+    return this.#configured;
+  }
+
+  /** What is so now: what they said, and what was changed live. */
+  get wanted(): Wanted {
+    return { services: [...this.#groups.values()].map(({ spec }) => spec), routes: this.#configured.routes };
+  }
+
+  /** Makes services, targets and routes what flags and file say. What stays keeps its health; drained and paused stay so. */
+  configure(wanted: Wanted): void {
+    this.#configured = wanted;
+    const gone = new Map(this.#groups);
+    this.#groups.clear();
+    for (const spec of wanted.services) {
+      const group = gone.get(spec.name) ?? new Group(spec, () => this.#changed());
+      this.#groups.set(spec.name, group);
+      if (gone.delete(spec.name)) group.configure(spec);
+      else if (this.#isStarted) group.start();
+    }
+    for (const group of gone.values()) group.stop();
+    this.#changed();
+  }
+
   /** What an operator is shown, service by service. */
-  status(): ServiceStatus[] {
+  status(): ServiceState[] {
     return [...this.#groups.values()].map((group) => group.status());
   }
 
   /** Checks every target at once, and goes on until stopped. */
   start(): void {
+    this.#isStarted = true;
     for (const group of this.#groups.values()) group.start();
   }
 
   stop(): void {
+    this.#isStarted = false;
     for (const group of this.#groups.values()) group.stop();
   }
 
@@ -95,7 +124,7 @@ export class ControlPlane {
   }
 
   #describe(): World {
-    return { routes: this.#routes, services: [...this.#groups.values()].map((group) => group.world()) };
+    return { routes: this.#configured.routes, services: [...this.#groups.values()].map((group) => group.world()) };
   }
 
   #groupOf(name: string): Group {

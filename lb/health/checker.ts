@@ -18,7 +18,7 @@ export interface CheckerOptions extends ProbeOptions {
 
 export class Checker {
   readonly #address: HostPort;
-  readonly #options: CheckerOptions;
+  #options: CheckerOptions;
   /** Takes a result and says what is known now. */
   readonly #note: (result: CheckResult) => Health;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -29,6 +29,11 @@ export class Checker {
     this.#address = address;
     this.#options = options;
     this.#note = note;
+  }
+
+  /** Counts from the next check. */
+  configure(options: CheckerOptions): void {
+    this.#options = options;
   }
 
   /** Checks at once, and goes on until stopped. */

@@ -1,7 +1,9 @@
 /** argv as words: which command, which flags, what else. What the flags mean is load.ts. */
 import { closest } from "../std/closest.ts";
 import { ScaleError } from "../std/errors.ts";
-import { type Command, isRole, isTool, optionOf, roles, tools } from "./options.ts";
+import { type Command, isRole, optionOf, roles, toolOf, tools, wordOf } from "./options.ts";
+
+const toolWords = tools.map(wordOf);
 
 export interface Arguments {
   readonly command: Command | undefined;
@@ -25,7 +27,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
       break;
     }
     if (!word.startsWith("-")) {
-      if (command === undefined && rest.length === 0 && isTool(word)) command = word;
+      if (command === undefined && rest.length === 0 && toolOf(word)) command = toolOf(word);
       else rest.push(word);
       continue;
     }
@@ -70,7 +72,7 @@ function take(flags: Map<string, string[]>, name: string): string | undefined {
 function commandOf(tool: Command | undefined, role: string | undefined, rest: readonly string[]): Command | undefined {
   if (role !== undefined) {
     if (tool !== undefined)
-      throw new ScaleError("usage", `both ${tool} and --role=${role} are given. Fix: leave one out`);
+      throw new ScaleError("usage", `both ${nameOf(tool)} and --role=${role} are given. Fix: leave one out`);
     if (!isRole(role))
       throw new ScaleError(
         "usage",
@@ -80,10 +82,10 @@ function commandOf(tool: Command | undefined, role: string | undefined, rest: re
   }
   const word = rest[0];
   if (tool === undefined && word !== undefined) {
-    const meant = closest(word, [...tools, ...roles]);
+    const meant = closest(word, [...toolWords, ...roles]);
     throw new ScaleError(
       "usage",
-      `"${word}" is not a command, expected ${tools.join(", ")} or --role=${roles.join("|")}.${didYouMean(meant && isRole(meant) ? `--role=${meant}` : meant)}`,
+      `"${word}" is not a command, expected ${toolWords.join(", ")} or --role=${roles.join("|")}.${didYouMean(meant && isRole(meant) ? `--role=${meant}` : meant)}`,
     );
   }
   return tool;
@@ -91,12 +93,18 @@ function commandOf(tool: Command | undefined, role: string | undefined, rest: re
 
 /** What follows a command beyond the one thing it may work on would be ignored. */
 function refuseExtra(command: Command | undefined, rest: readonly string[]): void {
-  if (command === "jobs") return;
+  if (command === "jobs" || command === "control") return;
   const most = command === "lb" || command === "postgres" ? 0 : 1;
   const extra = rest[most];
   if (command === undefined || extra === undefined) return;
-  const name = isRole(command) ? `--role=${command}` : command;
-  throw new ScaleError("usage", `"${extra}" is one argument too many: ${name} takes ${most === 0 ? "none" : "one"}`);
+  throw new ScaleError(
+    "usage",
+    `"${extra}" is one argument too many: ${nameOf(command)} takes ${most === 0 ? "none" : "one"}`,
+  );
+}
+
+function nameOf(command: Command): string {
+  return isRole(command) ? `--role=${command}` : wordOf(command);
 }
 
 function didYouMean(meant: string | undefined): string {

@@ -1,4 +1,5 @@
 /** --help and the option reference of docs/OPERATING.md, rendered from the table. */
+import { verbReference } from "./control_verbs.ts";
 import {
   bareVariables,
   type Command,
@@ -17,6 +18,11 @@ const about: { readonly [C in Command]: string } = {
   app: "scale --role=app [entry.ts]\n\nServes the routes of an application. Without an entry: the built-in demo.",
   worker: "scale --role=worker [entry.ts]\n\nRuns the jobs of an application. Without an entry: the built-in demo.",
   dev: "scale dev [entry.ts]\n\nBalancer, applications, worker and embedded stores on this machine, in one terminal.",
+  control: `scale lb VERB …
+
+Tells a running balancer of this machine what to do. It is found through --run-dir, or named by --control.
+
+${verbReference()}`,
   migrate: "scale migrate [entry.ts]\n\nApplies the application's migrations that are pending.",
   init: "scale init [directory]\n\nWrites entry.ts, scale.d.ts and tsconfig.json to begin with.",
   jobs: `scale jobs ls | show ID | retry ID… | redrive | discard ID… | cancel ID… | pause QUEUE… | resume QUEUE… | stats
@@ -41,6 +47,7 @@ const overview = `scale: load balancer, application server and worker in one bin
   scale --role=lb                    load balancer
   scale --role=app [entry.ts]        application server
   scale --role=worker [entry.ts]     background worker
+  scale lb status | drain | …        look at a running balancer, and direct it
   scale migrate [entry.ts]           apply the application's migrations
   scale init [directory]             begin a new application
   scale jobs ls|show|retry|…         look at jobs and steer them

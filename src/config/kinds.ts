@@ -151,6 +151,9 @@ export const rateLimit: Kind<RateLimit> = {
 const weightMax = 1_000;
 const connectionsMax = 1_000_000;
 
+/** Share of a target; each of weight 2 gets twice what one of weight 1 gets. */
+export const weight: Kind<number> = count(1, weightMax);
+
 export const backend: Kind<Backend> = {
   form: "HOST:PORT[,weight=N][,max_connections=N]",
   parse: (value) => {
@@ -160,7 +163,7 @@ export const backend: Kind<Backend> = {
     const backend = { ...target, name: formatHostPort(target), weight: 1, connectionsMax: 0 };
     for (const parameter of parameters) {
       const match = /^(weight|max_connections)=(\d+)$/.exec(parameter);
-      if (match?.[1] === "weight") backend.weight = parseCount(match[2]!, 1, weightMax);
+      if (match?.[1] === "weight") backend.weight = weight.parse(match[2]!);
       else if (match) backend.connectionsMax = parseCount(match[2]!, 1, connectionsMax);
       else throw new ExpectedError("HOST:PORT, optionally followed by ,weight=N and ,max_connections=N");
     }

@@ -174,11 +174,16 @@ function unknownFlags(command: Command, args: Arguments): string[] {
     if (name === undefined) problems.push(`--${flag} is not an option.${didYouMean(flag, "--")}`);
     else if (!table[name]!.commands.includes(command)) {
       problems.push(
-        `--${flag} is an option of ${table[name]!.commands.join(", ")}, not of ${command}. Fix: leave it out`,
+        `--${flag} is an option of ${table[name]!.commands.join(", ")}, not of ${command === "control" ? "scale lb" : command}. Fix: ${fix(command)}`,
       );
     }
   }
   return problems;
+}
+
+/** Who means the role may have written the tool. */
+function fix(command: Command): string {
+  return command === "control" ? "leave it out; scale --role=lb starts a balancer" : "leave it out";
 }
 
 function unknownVariables(environment: Environment): string[] {

@@ -10,9 +10,11 @@ import * as kind from "./kinds.ts";
 import type { Routes, ServiceEntry } from "./services.ts";
 
 export const roles = ["lb", "app", "worker"] as const;
-export const tools = ["dev", "migrate", "init", "jobs", "postgres"] as const;
+export const tools = ["dev", "migrate", "init", "jobs", "postgres", "control"] as const;
 export type Role = (typeof roles)[number];
 export type Tool = (typeof tools)[number];
+/** A tool's word on the command line, where that is not its name. */
+const words: { readonly [T in Tool]?: string } = { control: "lb" };
 /** What the command line asked for: a role or a tool. */
 export type Command = Role | Tool;
 
@@ -66,8 +68,13 @@ export const options = {
   runDir: {
     ...kind.path,
     default: ".scale/run",
-    commands: serving,
+    commands: [...serving, "control"],
     help: "directory in which a running process leaves its addresses",
+  },
+  control: {
+    ...kind.path,
+    commands: ["lb", "control"],
+    help: "unix socket for scale lb VERB (default: lb-PID.sock in the run directory)",
   },
   instance: {
     ...kind.text,
@@ -482,8 +489,22 @@ export const options = {
   olderThan: { ...kind.duration("0", "3650d"), commands: ["jobs"], help: "only jobs in their state for so long" },
   limit: { ...kind.count(1, 100_000), default: "100", commands: ["jobs"], help: "most jobs listed or steered" },
   cursor: { ...kind.text, commands: ["jobs"], help: "where a list goes on: what the one before ended with" },
-  json: { ...kind.onOff, default: "off", switch: true, commands: ["jobs"], help: "print JSON instead of a table" },
+  json: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["jobs", "control"],
+    help: "print JSON instead of a table",
+  },
   force: { ...kind.onOff, default: "off", switch: true, commands: ["init"], help: "overwrite files that exist" },
+
+  service: { ...kind.name, commands: ["control"], help: "the service meant, where several have the target" },
+  timeout: {
+    ...kind.duration("0", "24d"),
+    default: "30s",
+    commands: ["control"],
+    help: "time that drain waits for the target to finish; 0: none",
+  },
 
   // The command line itself
   config: { ...kind.path, commands: everyone, help: "a TOML file with any of these options, e.g. scale.toml" },
@@ -522,11 +543,11 @@ export const serviceOptions = Object.entries(options as { readonly [name: string
 /** What a role or tool is started with. */
 export interface Config extends Options {
   readonly command: Command;
-  /** What follows the options: the entry for dev, app, worker and migrate, a directory for init, what to do for jobs. */
+  /** What follows the options: the entry for dev, app, worker and migrate, a directory for init, what to do for jobs and scale lb. */
   readonly argument: string | undefined;
   /** What the config file says of services and redirects. */
   readonly routes: Routes<ServiceEntry>;
-  /** What follows that: ids and names for jobs. */
+  /** What follows that: ids and names for jobs, a target for scale lb. */
   readonly operands: readonly string[];
   /** This binary's way to start itself again: [executable] or [bun, main.ts]. */
   readonly self: readonly string[];
@@ -561,6 +582,16 @@ export function optionOf(name: string): Option | undefined {
 /** The bare environment variables that the command reads for an option. */
 export function bareVariables(option: Option, command: Command): readonly string[] {
   return (option.envCommands ?? option.commands).includes(command) ? (option.env ?? []) : [];
+}
+
+/** The tool that a word on the command line asks for. */
+export function toolOf(word: string): Tool | undefined {
+  return tools.find((tool) => wordOf(tool) === word);
+}
+
+/** How a tool is asked for. */
+export function wordOf(tool: Tool): string {
+  return words[tool] ?? tool;
 }
 
 export function isTool(word: string): word is Tool {

@@ -1,5 +1,5 @@
 /** Where a running process leaves its addresses: one JSON file a process in --run-dir, removed when it stops. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { isAlive } from "../io/alive.ts";
@@ -14,6 +14,8 @@ export interface Presence {
   /** HOST:PORT of the service; absent where the role has none. */
   readonly listen?: string | undefined;
   readonly admin?: string | undefined;
+  /** Path of the socket for orders; of a balancer only. */
+  readonly control?: string | undefined;
 }
 
 /** Writes ROLE-PID.json and returns what removes it. A directory that cannot be written is a warning: serving matters more. */
@@ -32,10 +34,28 @@ export function announce(directory: string, presence: Presence): () => void {
   return () => rmSync(file, { force: true });
 }
 
+/** The processes of a role that run now; none where there is no directory. */
+export function running(directory: string, role: string): readonly Presence[] {
+  let names: readonly string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => name.startsWith(`${role}-`) && isAlive(pidOf(name)) && name.endsWith(".json"))
+    .map((name) => JSON.parse(readFileSync(join(directory, name), "utf8")) as Presence);
+}
+
 /** Removes files of processes that died without doing so. */
 function sweep(directory: string): void {
   for (const name of readdirSync(directory)) {
-    const pid = Number(/^[a-z]+-(\d+)\.json$/.exec(name)?.[1] ?? Number.NaN);
+    const pid = pidOf(name);
     if (pid > 0 && !isAlive(pid)) rmSync(join(directory, name), { force: true });
   }
+}
+
+/** Of ROLE-PID.json and of a socket ROLE-PID.sock; NaN for what is neither. */
+function pidOf(name: string): number {
+  return Number(/^[a-z]+-(\d+)\.(?:json|sock)$/.exec(name)?.[1] ?? Number.NaN);
 }

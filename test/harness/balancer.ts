@@ -21,11 +21,16 @@ export async function balancer(
 }
 
 /** Starts role lb with this scale.toml, and waits until `targets` targets have passed their checks. */
-export async function configured(toml: string, targets: number, flags: readonly string[] = []): Promise<Configured> {
+export async function configured(
+  toml: string,
+  targets: number,
+  flags: readonly string[] = [],
+  expectErrors: readonly RegExp[] = [],
+): Promise<Configured> {
   const directory = mkdtempSync(join(tmpdir(), "scale-toml-"));
   const path = join(directory, "scale.toml");
   writeFileSync(path, toml);
-  const lb = await startScale(["--role=lb", "--health-interval=100ms", `--config=${path}`, ...flags]);
+  const lb = await startScale(["--role=lb", "--health-interval=100ms", `--config=${path}`, ...flags], { expectErrors });
   await eventually(() => lb.log().filter((line) => line.includes("→ healthy")).length === targets);
   return {
     lb,

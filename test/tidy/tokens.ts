@@ -20,7 +20,7 @@ const tokens: readonly Token[] = [
   { word: /\bBun\.(spawn|spawnSync|\$)\b/, home: /^src\/io\//, instead: "src/io/spawn.ts starts every child" },
   {
     word: /\bBun\.serve\b/,
-    home: /^src\/(app\/main|ops\/admin)\.ts$/,
+    home: /^(src\/(app\/main|ops\/admin)\.ts$|lb\/admin\/)/,
     instead: "a route of src/app, or src/ops/admin.ts",
   },
   { word: /\bnew Worker\b/, home: /^worker\/heartbeat\.ts$/, instead: "worker/heartbeat.ts, the one other thread" },
@@ -37,7 +37,7 @@ const tokens: readonly Token[] = [
     within: /^src\/wire\//,
     instead: "the caller: wire reads no clock",
   },
-  { word: /\bfetch\(/, within: /^lb\/(?!health\/)/, instead: "lb/upstream: the data path never uses fetch" },
+  { word: /\bfetch\(/, within: /^lb\/(?!health\/|admin\/)/, instead: "lb/upstream: the data path never uses fetch" },
 ];
 
 export const tokenHomes: Rule = (sources) =>
