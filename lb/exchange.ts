@@ -18,6 +18,7 @@ import { known } from "../src/wire/fields.ts";
 import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
 import { cookieOf, stickyCookie } from "./balance/sticky.ts";
 import type { Balancer } from "./balancer.ts";
+import { type Phase, Timings } from "./phases.ts";
 import { pump } from "./pump.ts";
 import { recordAnswered } from "./record.ts";
 import { errorResponse, type LocalResponse } from "./respond.ts";
@@ -29,8 +30,6 @@ import type { Service } from "./service.ts";
 import type { Downstream, Upstream, UpstreamUser } from "./stream.ts";
 import type { Target } from "./target.ts";
 import type { Waiting } from "./wait_queue.ts";
-
-type Phase = "choosing" | "queued" | "connecting" | "waiting" | "answering" | "done";
 
 const nothingAdded: AddedFields = [];
 const noTargets: readonly Target[] = [];
@@ -47,7 +46,7 @@ export class Exchange implements UpstreamUser, Waiting {
   readonly #sent: RequestHead;
   /** What the client's sticky cookie says, "" if it says nothing. */
   readonly #stickyToken: string;
-  readonly #startedAt = clock.now;
+  readonly #timings = new Timings();
 
   #phase: Phase = "choosing";
   #target: Target | undefined;
@@ -56,7 +55,6 @@ export class Exchange implements UpstreamUser, Waiting {
   #isRequestRead: boolean;
   /** A wait for the client, not for the target: what a timeout then means. */
   #waitsForClient = false;
-  #firstByteAt = 0;
   #status = 0;
   #bytes = 0;
   #error: ErrorCode | undefined;
@@ -106,7 +104,7 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#target = target;
     target.requestsInFlight++;
     target.requests++;
-    this.#phase = "connecting";
+    this.#enter("connecting");
     this.#downstream.deadline = clock.now + this.#balancer.config.connectTimeout;
     const dialing = target.pool.acquire(this);
     if (dialing !== undefined) this.#upstream = dialing;
@@ -115,7 +113,7 @@ export class Exchange implements UpstreamUser, Waiting {
   // From the upstream
 
   attached(upstream: Upstream): void {
-    this.#phase = "waiting";
+    this.#enter("waiting");
     this.#upstream = upstream;
     upstream.sendHead(this.#sent, this.#rewritten.added);
     // A client that waits for 100 (Continue) waits for the target.
@@ -139,8 +137,7 @@ export class Exchange implements UpstreamUser, Waiting {
 
   responseHead(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
-    this.#phase = "answering";
-    this.#firstByteAt = clock.now;
+    this.#enter("answering");
     this.#status = head.status;
     this.#target!.responses++;
     this.#await(false);
@@ -239,7 +236,7 @@ export class Exchange implements UpstreamUser, Waiting {
   #wait(): void {
     const { name, queue, queueTimeout } = this.#service;
     if (!this.#service.isWorthWaiting(this.#tried)) return this.#fail(this.#noTarget());
-    this.#phase = "queued";
+    this.#enter("queued");
     this.#downstream.deadline = clock.now + queueTimeout;
     if (!queue.push(this))
       this.#fail(new ScaleError("overloaded", `service ${name}: ${queue.depth} requests wait already`));
@@ -265,7 +262,7 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#leaveTarget();
     if (failure === "connect") counters.retriesAfterConnect++;
     else counters.retriesAfterUnanswered++;
-    this.#phase = "choosing";
+    this.#enter("choosing");
     this.proceed();
   }
 
@@ -305,11 +302,12 @@ export class Exchange implements UpstreamUser, Waiting {
 
   #finish(): void {
     if (this.#phase === "done") throw new ScaleError("illegal_transition", "exchange: done → done");
-    this.#phase = "done";
+    this.#enter("done");
     this.#downstream.deadline = Number.POSITIVE_INFINITY;
     this.#balancer.counters.exchangesInFlight--;
     if (this.#refusal === undefined) this.#balancer.limits?.leave(this.#rewritten.clientAddress);
-    const upstream = this.#target?.name;
+    const target = this.#target?.name;
+    if (target !== undefined) this.#service.durations.observe(this.#timings);
     this.#leaveTarget();
     recordAnswered(
       {
@@ -317,15 +315,19 @@ export class Exchange implements UpstreamUser, Waiting {
         head: this.#head,
         rewritten: this.#rewritten,
         status: this.#status,
-        startedAt: this.#startedAt,
-        firstByteAt: this.#firstByteAt,
+        timings: this.#timings,
         bytes: this.#bytes,
-        upstream,
+        target,
         retries: this.#tried.length,
         error: this.#error,
       },
       this.#balancer.config.accessLog,
     );
+  }
+
+  #enter(phase: Phase): void {
+    this.#timings.left(this.#phase);
+    this.#phase = phase;
   }
 
   #noTarget(): ScaleError {

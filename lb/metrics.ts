@@ -32,11 +32,11 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
       }
     }
   });
-  publishQueues(balancer.services);
+  publishServices(balancer.services);
   publishTargets(balancer.services);
 }
 
-function publishQueues(services: Services): void {
+function publishServices(services: Services): void {
   collect("lb_queue_depth", (report) => {
     for (const { name, queue } of services.all()) report({ service: name }, queue.depth);
   });
@@ -48,6 +48,12 @@ function publishQueues(services: Services): void {
   });
   collectHistogram("lb_queue_wait_seconds", (report) => {
     for (const { name, queue } of services.all()) report({ service: name }, queue.waits);
+  });
+  collectHistogram("lb_connect_seconds", (report) => {
+    for (const { name, durations } of services.all()) report({ service: name }, durations.connect);
+  });
+  collectHistogram("lb_first_byte_seconds", (report) => {
+    for (const { name, durations } of services.all()) report({ service: name }, durations.firstByte);
   });
 }
 

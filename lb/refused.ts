@@ -14,7 +14,7 @@ export function recordRefused(id: string, peer: Peer, error: ScaleError): void {
     path: "",
     route: "",
     status,
-    milliseconds: 0,
+    total: 0,
     bytes: 0,
     error: code,
   };

@@ -10,6 +10,7 @@ import { Ring } from "./balance/ring.ts";
 import { roundRobin, turnAtRandom } from "./balance/round_robin.ts";
 import { isSameToken } from "./balance/sticky.ts";
 import { twoChoices } from "./balance/two_choices.ts";
+import { Durations } from "./phases.ts";
 import { Target } from "./target.ts";
 import type { Pool } from "./upstream/pool.ts";
 import { WaitQueue } from "./wait_queue.ts";
@@ -22,6 +23,7 @@ const noTargets: readonly Target[] = [];
 export class Service {
   readonly name: string;
   readonly queue = new WaitQueue();
+  readonly durations = new Durations();
   stickyCookie = "";
   /** Milliseconds that a request may wait for room. */
   queueTimeout = 0;

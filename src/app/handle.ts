@@ -156,9 +156,9 @@ export class Serving {
     failure: unknown,
   ): Response | undefined {
     const sent = response && this.#decorate(response, exchange);
-    const milliseconds = performance.now() - exchange.startedAt;
+    const total = performance.now() - exchange.startedAt;
     const status = sent?.status ?? 101;
-    countRequest(request.method, exchange.route, status, milliseconds / 1_000);
+    countRequest(request.method, exchange.route, status, total / 1_000);
     logAccess(
       {
         id: exchange.id,
@@ -167,7 +167,7 @@ export class Serving {
         path: pathOf(request.url),
         route: exchange.route,
         status,
-        milliseconds,
+        total,
         error: failure === undefined ? undefined : errorCode(failure),
       },
       Date.now(),

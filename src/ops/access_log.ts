@@ -15,13 +15,14 @@ export interface AccessEntry {
   /** The route's pattern, or the service; bounded, unlike the path. */
   readonly route: string;
   readonly status: number;
-  readonly milliseconds: number;
+  /** Milliseconds from the request's head to the end of its response. */
+  readonly total: number;
   /** Of the response's body; left out where it is not known yet. */
   readonly bytes?: number | undefined;
-  /** Target that answered (balancer only). */
-  readonly upstream?: string | undefined;
-  /** Milliseconds until the target's first byte (balancer only). */
-  readonly upstreamMilliseconds?: number | undefined;
+  /** Target it was given to last (balancer only). */
+  readonly target?: string | undefined;
+  /** Milliseconds until a target had room, until there was a connection to it, until its response began (balancer only). */
+  readonly phases?: { readonly queue: number; readonly connect: number; readonly firstByte: number };
   readonly retries?: number | undefined;
   /** Code of the error that ended it. */
   readonly error?: string | undefined;
@@ -56,8 +57,8 @@ export function configureAccessLog(config: {
 /** Appends one line. `now` is milliseconds since the epoch, read once by the caller. */
 export function logAccess(entry: AccessEntry, now: number): void {
   if (!enabled) return;
-  const { path, route, id, ip, upstream = "", error = "" } = entry;
-  begin(path.length + route.length + id.length + ip.length + upstream.length + error.length, now);
+  const { path, route, id, ip, target = "", error = "" } = entry;
+  begin(path.length + route.length + id.length + ip.length + target.length + error.length, now);
   put(',"message":"request","id":"');
   put(entry.id);
   put('","ip":"');
@@ -70,8 +71,8 @@ export function logAccess(entry: AccessEntry, now: number): void {
   putQuoted(entry.route);
   put(',"status":');
   at = putNumber(buffer, at, entry.status);
-  put(',"ms":');
-  putMilliseconds(entry.milliseconds);
+  put(',"total_ms":');
+  putMilliseconds(entry.total);
   putOptional(entry);
   end();
 }
@@ -81,15 +82,7 @@ function putOptional(entry: AccessEntry): void {
     put(',"bytes":');
     at = putNumber(buffer, at, entry.bytes);
   }
-  if (entry.upstream !== undefined) {
-    put(',"upstream":"');
-    put(entry.upstream);
-    put('"');
-  }
-  if (entry.upstreamMilliseconds !== undefined) {
-    put(',"upstream_ms":');
-    putMilliseconds(entry.upstreamMilliseconds);
-  }
+  if (entry.target !== undefined) putTarget(entry.target, entry.phases!);
   if (entry.retries) {
     put(',"retries":');
     at = putNumber(buffer, at, entry.retries);
@@ -98,6 +91,17 @@ function putOptional(entry: AccessEntry): void {
     put(',"error":');
     putQuoted(entry.error);
   }
+}
+
+function putTarget(target: string, { queue, connect, firstByte }: NonNullable<AccessEntry["phases"]>): void {
+  put(',"target":"');
+  put(target);
+  put('","queue_ms":');
+  putMilliseconds(queue);
+  put(',"connect_ms":');
+  putMilliseconds(connect);
+  put(',"first_byte_ms":');
+  putMilliseconds(firstByte);
 }
 
 /** Appends a line of another kind, such as a job's. `fields` is JSON without its braces. */

@@ -65,6 +65,16 @@ export const metricTable = {
     labels: ["service", "target"],
   },
   lb_target_connections_open: { type: "gauge", help: "Connections to the target", labels: ["service", "target"] },
+  lb_connect_seconds: {
+    type: "histogram",
+    help: "Time until a request had a connection to its target, over all it was tried on; 0 where one was kept",
+    labels: ["service"],
+  },
+  lb_first_byte_seconds: {
+    type: "histogram",
+    help: "Time from then until the target's response began",
+    labels: ["service"],
+  },
   lb_queue_depth: { type: "gauge", help: "Requests that wait for a target to have room", labels: ["service"] },
   lb_queue_shed_total: {
     type: "counter",

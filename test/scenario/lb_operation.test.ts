@@ -243,9 +243,11 @@ test("each request is one access line and counts in the metrics", async () => {
     route: "default",
     status: 200,
     bytes: 5,
-    upstream: backend.address,
-    ms: expect.any(Number),
-    upstream_ms: expect.any(Number),
+    target: backend.address,
+    queue_ms: 0,
+    connect_ms: expect.any(Number),
+    first_byte_ms: expect.any(Number),
+    total_ms: expect.any(Number),
   });
   await exchange(lb.url, get('/odd"\\path', closing, "X-Request-Id: find-odd"));
   const odd = await eventually(() => lb.log().find((each) => each.includes("find-odd")));
@@ -253,5 +255,25 @@ test("each request is one access line and counts in the metrics", async () => {
   const metrics = await (await fetch(`${lb.adminUrl}/metrics`)).text();
   expect(metrics).toContain('http_requests_total{method="GET",route="default",status="200"} 2');
   expect(metrics).toContain(`lb_target_healthy{service="default",target="${backend.address}"} 1`);
-  expect(await metric(lb.adminUrl, "http_request_duration_seconds_count")).toBe(2);
+  for (const duration of ["http_request_duration", "lb_connect", "lb_first_byte"]) {
+    expect(await metric(lb.adminUrl, `${duration}_seconds_count`)).toBe(2);
+  }
+});
+
+test("an access line says in which phase the time went, over all targets that were tried", async () => {
+  using gone = rawBackend((peer) => peer.reset());
+  using slow = rawBackend(async (peer) => {
+    await Bun.sleep(120);
+    peer.send(answer("late"));
+  });
+  await using lb = await balancer([gone, slow]);
+  const line = await eventually(async () => {
+    await exchange(lb.url, get("/", closing));
+    return lb.log().find((each) => each.includes('"retries":1'));
+  });
+  const retried = JSON.parse(line) as { readonly [field: string]: number };
+  expect(retried).toMatchObject({ target: slow.address, status: 200, queue_ms: 0 });
+  expect(retried["first_byte_ms"]).toBeGreaterThan(100);
+  const sum = retried["queue_ms"]! + retried["connect_ms"]! + retried["first_byte_ms"]!;
+  expect(retried["total_ms"]).toBeGreaterThanOrEqual(sum - 0.02);
 });
