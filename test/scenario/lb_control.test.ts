@@ -127,6 +127,30 @@ describe("drain", () => {
   });
 });
 
+test("pause holds requests back and resume loses none of them", async () => {
+  using one = named("one");
+  const socket = socketPath();
+  await using lb = await balancer([one], [`--control=${socket}`]);
+  await using traffic = load(`${lb.url}/`, { connections: 16 });
+  await eventually(() => traffic.ok > 50);
+  for (let round = 0; round < 3; round++) {
+    expect(await ordered(socket, "pause", "default")).toEqual({ service: "default" });
+    const waiting = async () => {
+      const all = await metric(lb.adminUrl, "lb_requests_in_flight");
+      return all - (await metric(lb.adminUrl, "lb_target_requests_in_flight"));
+    };
+    await eventually(async () => (await waiting()) === 16, { what: "every client waiting" });
+    const reached = one.heads.length;
+    expect((await control(socket, "status")).stdout).toContain("service default (paused)");
+    expect([one.heads.length, await waiting()]).toEqual([reached, 16]);
+    await ordered(socket, "resume");
+    const before = traffic.ok;
+    await eventually(() => traffic.ok > before + 50);
+  }
+  await traffic.stop();
+  expect(traffic.failures()).toEqual({});
+});
+
 describe("a reload", () => {
   const service = (name: string, ...backends: readonly RawBackend[]) =>
     `[services.${name}]\nbackends = ${JSON.stringify(backends.map(({ address }) => address))}\n`;
