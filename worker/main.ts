@@ -17,6 +17,7 @@ import { formatHostPort } from "../src/std/units.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
 import { QueueConsumer } from "./consumer.ts";
 import { publishJobMetrics, setDepth } from "./job_metrics.ts";
+import { jobsPages } from "./jobs_page.ts";
 import { promoteJobs, reclaimLeases, renewLeases } from "./reclaim.ts";
 import { repeat } from "./repeat.ts";
 import { attemptOf } from "./retry.ts";
@@ -48,7 +49,9 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   const slots = new Slots(config.concurrency);
   const consumers = consumersOf(config, definitions, queue, slots, `${instance}-${crypto.randomUUID()}`);
 
-  const admin = startAdmin(config, () => readiness(life, consumers));
+  const queues = consumers.map((consumer) => consumer.queue);
+  const pages = await jobsPages(queue.inspector, { instance, version, queues, slots });
+  const admin = startAdmin(config, () => readiness(life, consumers), pages);
   life.onClose("admin", () => admin.close());
   publishJobMetrics(slots);
   publishProcessMetrics({ version, role: "worker", ready: () => readiness(life, consumers).ready });
@@ -61,7 +64,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
     {
       admin: address,
       entry: application.source,
-      queues: consumers.map((consumer) => consumer.queue),
+      queues,
       jobs: definitions.size,
     },
     `role worker runs ${definitions.size} kinds of job, ${config.concurrency} at a time`,

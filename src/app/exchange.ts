@@ -5,11 +5,11 @@ import type { RequestContext } from "../runtime/context.ts";
 import { type SessionRules, SessionState } from "../runtime/session.ts";
 import { readSessionId } from "../runtime/session_cookie.ts";
 import { ScaleError } from "../std/errors.ts";
+import { isForeign } from "../std/foreign.ts";
 import { isSafeRequestId, makeRequestId } from "../std/request_id.ts";
 import { type Trace, traceOf } from "../std/traceparent.ts";
 import type { Client } from "./client.ts";
 import type { Deadline } from "./deadlines.ts";
-import { isForeign } from "./origin.ts";
 import { readPosition, writePosition } from "./position.ts";
 
 /** The request's owner. Fields that most requests never ask for (url, signal, log, trace) are made when they do. */

@@ -4,9 +4,9 @@
  */
 import type { App, Method } from "scale";
 
+import { assetRoutes, isHtmlImport } from "../ops/html_import.ts";
 import { HttpError } from "../runtime/http_error.ts";
 import { ScaleError } from "../std/errors.ts";
-import { assetRoutes, isHtmlImport } from "./html_import.ts";
 
 /** A handler as it is called: the request (with params where routed) and Bun's server, for upgrades. */
 export type Handler = (request: Request, server: Bun.Server<unknown>) => unknown;

@@ -6,7 +6,7 @@ import { realpathSync, type Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 
-import { isFresh } from "./conditional.ts";
+import { isFresh } from "../std/conditional.ts";
 
 const immutable = "public, max-age=31536000, immutable";
 const revalidate = "public, max-age=0, must-revalidate";

@@ -1,6 +1,10 @@
-/** The admin listener of every role: alive, ready, metrics. On loopback by default; never on the public port. */
+/**
+ * The admin listener of every role: alive, ready, metrics, and what else a role shows its operator. On loopback by default; never on
+ * the public port. Probes and metrics are for everybody who can reach it; pages, which also change things, only for this machine.
+ */
 import type { Config } from "../config/options.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
+import { isForeign, isLoopback, namesLoopback } from "../std/foreign.ts";
 import { formatHostPort, type HostPort } from "../std/units.ts";
 import { registry } from "./metrics.ts";
 
@@ -11,6 +15,11 @@ export interface Readiness {
   /** Why not, and what to do. */
   readonly reason?: string;
   readonly stores?: { readonly [store: string]: string };
+}
+
+/** Pages for the operator by path and method. */
+export interface AdminPages {
+  readonly [path: string]: { readonly [M in "GET" | "POST"]?: (request: Request) => Response | Promise<Response> };
 }
 
 export interface Admin {
@@ -29,15 +38,16 @@ export function healthResponse(): Response {
 }
 
 /** Starts the listener. Throws address_taken where the port is in use. */
-export function startAdmin(config: Pick<Config, "admin">, readiness: () => Readiness): Admin {
-  const server = serve(config.admin, readiness);
+export function startAdmin(config: Pick<Config, "admin">, readiness: () => Readiness, pages: AdminPages = {}): Admin {
+  const server = serve(config.admin, readiness, pages);
   return {
     address: { host: config.admin.host, port: server.port ?? config.admin.port },
     close: () => server.stop(true),
   };
 }
 
-function serve({ host, port }: HostPort, readiness: () => Readiness): Bun.Server<undefined> {
+function serve({ host, port }: HostPort, readiness: () => Readiness, pages: AdminPages): Bun.Server<undefined> {
+  const entrances = Object.keys(pages).filter((path) => !path.includes(".") && path.split("/").length === 2);
   try {
     return Bun.serve({
       hostname: host.replace(/^\[|\]$/g, ""),
@@ -47,11 +57,15 @@ function serve({ host, port }: HostPort, readiness: () => Readiness): Bun.Server
       idleTimeout: 30,
       maxRequestBodySize: 64 * 1024,
       routes: {
+        ...guarded(pages),
         "/healthz": { GET: healthResponse },
         "/readyz": { GET: () => readinessResponse(readiness()) },
         "/metrics": { GET: metricsResponse },
       },
-      fetch: () => new Response("admin listener: /healthz /readyz /metrics\n", { status: 404 }),
+      fetch: () =>
+        new Response(`admin listener: ${["/healthz", "/readyz", "/metrics", ...entrances].join(" ")}\n`, {
+          status: 404,
+        }),
     });
   } catch (error) {
     throw new ScaleError(
@@ -63,6 +77,35 @@ function serve({ host, port }: HostPort, readiness: () => Readiness): Bun.Server
       },
     );
   }
+}
+
+type Served = (request: Request, server: Bun.Server<undefined>) => Response | Promise<Response>;
+
+/** Pages answer this machine only, under its own name, and take nothing from another site's page. */
+function guarded(pages: AdminPages): { [path: string]: { [method: string]: Served } } {
+  const guard =
+    (page: Served): Served =>
+    (request, server) => {
+      const reason = refusal(request, server);
+      return reason === undefined ? page(request, server) : new Response(`${reason}\n`, { status: 403 });
+    };
+  return Object.fromEntries(
+    Object.entries(pages).map(([path, methods]) => [
+      path,
+      Object.fromEntries(Object.entries(methods).map(([method, page]) => [method, guard(page)])),
+    ]),
+  );
+}
+
+function refusal(request: Request, server: Bun.Server<undefined>): string | undefined {
+  const host = request.headers.get("host");
+  const peer = server.requestIP(request)?.address ?? "";
+  if (!isLoopback(peer)) {
+    return `This page answers its own machine only, and you come from ${peer}. Fix: ssh -L 9000:${formatHostPort({ host: "127.0.0.1", port: server.port ?? 0 })} this-machine`;
+  }
+  if (!namesLoopback(host)) return "This page answers under localhost or 127.0.0.1 only: another name may be a trap.";
+  if (isForeign(request, () => `http://${host}`)) return "This request was made by another site's page.";
+  return undefined;
 }
 
 async function metricsResponse(): Promise<Response> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 import page from "../../demo/social/page/index.html";
-import { assetRoutes, isHtmlImport } from "../../src/app/html_import.ts";
+import { assetRoutes, isHtmlImport } from "../../src/ops/html_import.ts";
 
 const get = (path: string, headers: HeadersInit = {}) => new Request(`http://localhost${path}`, { headers });
 

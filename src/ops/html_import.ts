@@ -9,8 +9,8 @@ import { basename } from "node:path";
 
 import type { HtmlImport } from "scale";
 
+import { isFresh } from "../std/conditional.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
-import { isFresh } from "./conditional.ts";
 
 /** Served under a name that changes with the content. */
 const hashed = "public, max-age=31536000, immutable";
