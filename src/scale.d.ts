@@ -91,7 +91,7 @@ declare module "scale" {
     fragment(text: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]): Fragment;
     name(identifier: string): Fragment;
     list(values: readonly Parameter[]): Fragment;
-    /** Runs on the primary. Serialization failures and deadlocks run it again (3 attempts), so it must have no other effects. */
+    /** Runs on the primary. Serialization failures and deadlocks run it again (3 attempts), so it must have no other effects: enqueue and invalidate take { tx }. */
     tx<T>(
       body: (tx: Tx) => Promise<T>,
       options?: { isolation?: "read committed" | "repeatable read" | "serializable"; attempts?: number },
@@ -102,8 +102,11 @@ declare module "scale" {
     /** Returns the decoded stored form on a miss as on a hit; what JSON cannot carry is an error that names the path. */
     get<T>(key: string, options: { ttl: Duration; tags?: readonly string[] }, load: () => Promise<T> | T): Promise<T>;
     set(key: string, value: unknown, options: { ttl: Duration; tags?: readonly string[] }): Promise<void>;
-    /** A load under way in another process may still store what it read before; then its ttl ends it. */
-    invalidate(what: { keys?: readonly string[]; tags?: readonly string[] }): Promise<void>;
+    /**
+     * A load under way in another process may still store what it read before; then its ttl ends it.
+     * With tx: after its commit, and not lost if the process dies between the two.
+     */
+    invalidate(what: { keys?: readonly string[]; tags?: readonly string[]; tx?: Tx }): Promise<void>;
   };
 
   /** The caller's session, in routes and in fetch alike (not in jobs). Nothing is stored, and no cookie sent, until something is set. */
@@ -162,15 +165,23 @@ declare module "scale" {
       };
   interface Job<P> {
     readonly name: string;
-    /** Answers when the queue has it. */
-    enqueue(payload: P, options?: { delay?: Duration; at?: Date; unique?: string }): Promise<{ readonly id: string }>;
-    enqueueMany(payloads: readonly P[], options?: { delay?: Duration }): Promise<readonly { readonly id: string }[]>;
+    /** Answers when the queue has it (or, with tx, when the transaction will commit it). */
+    enqueue(
+      payload: P,
+      options?: { delay?: Duration; at?: Date; unique?: string; tx?: Tx },
+    ): Promise<{ readonly id: string }>;
+    enqueueMany(
+      payloads: readonly P[],
+      options?: { delay?: Duration; tx?: Tx },
+    ): Promise<readonly { readonly id: string }[]>;
   }
   interface JobOptions {
     queue?: string;
     attempts?: number;
     timeout?: Duration;
     backoff?: { base: Duration; max: Duration };
+    /** What enqueue does while the queue's store is away: fail (the default), or leave the job in the database's outbox. */
+    fallback?: "outbox";
   }
   /** With a schema, payloads are checked by it when they are enqueued and again before the handler gets what it makes of them. */
   export function job<Input extends Json, Output>(

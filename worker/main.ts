@@ -11,13 +11,21 @@ import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { announce } from "../src/ops/run_dir.ts";
 import type { Application } from "../src/runtime/entry.ts";
 import { type JobDefinition, jobTable, queueDefault } from "../src/runtime/jobs.ts";
-import { closeStores, connectStores, openStores, queueStore, storeStates } from "../src/runtime/runtime.ts";
+import {
+  closeStores,
+  connectStores,
+  openStores,
+  queueStore,
+  type Stores,
+  storeStates,
+} from "../src/runtime/runtime.ts";
 import { messageOf } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
 import { QueueConsumer } from "./consumer.ts";
 import { publishJobMetrics, setDepth } from "./job_metrics.ts";
 import { jobsPages } from "./jobs_page.ts";
+import { relayOptions, relayOutbox } from "./outbox_relay.ts";
 import { promoteJobs, reclaimLeases, renewLeases } from "./reclaim.ts";
 import { repeat } from "./repeat.ts";
 import { attemptOf } from "./retry.ts";
@@ -43,7 +51,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
 
   const application = await load();
   const definitions = jobTable(application.definition.jobs ?? [], application.source);
-  openStores(config);
+  const stores = openStores(config);
   life.onClose("stores", closeStores);
   const queue = queueStore("role worker");
   const slots = new Slots(config.concurrency);
@@ -74,8 +82,17 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   if (!life.draining.aborted) await application.definition.onStart?.();
   life.onClose("application", () => application.definition.onStop?.());
   life.onClose("jobs", consume(consumers, config, life.draining));
+  relay(stores, config, life);
   void repeat("counting jobs", life.draining, () => countDepths(queue, consumers));
   life.ready();
+}
+
+/** Where there is a database, transactions may leave something to do. */
+function relay(stores: Stores, config: Config, life: Lifecycle): void {
+  const options = relayOptions(stores, config.namespace);
+  if (options === undefined) return;
+  const over = relayOutbox(options, life.draining);
+  life.onClose("outbox", () => over);
 }
 
 /** One consumer a queue that a job names, and the default one, where jobs of other versions may wait. */

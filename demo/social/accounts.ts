@@ -27,11 +27,7 @@ export async function signup(req: Request): Promise<Response> {
   // Each costs a hash, and sends a mail to whomever it names.
   await limit(`signup:address:${request().ip}`, { max: 60, per: "1m" });
   const account = await create(given.name, given.email, await passwords.hash(given.password));
-  await Promise.all([
-    session.login(account.id),
-    sendWelcomeEmail.enqueue({ user: account.id }),
-    calculateFriendRecommendations.enqueue({ user: account.id }),
-  ]);
+  await session.login(account.id);
   return Response.json(account, { status: 201, headers: { location: `/users/${account.id}` } });
 }
 
@@ -60,13 +56,18 @@ export async function me(): Promise<Account> {
   return account;
 }
 
+/** The account and what is to be done for it exist together or not at all. */
 async function create(name: string, address: string, passwordHash: string): Promise<Account> {
   try {
-    const [account] = await sql.write<Account>`
-      insert into users (name, email, password_hash) values (${name}, ${address}, ${passwordHash})
-      returning id, name, email, avatar, created_at`;
-    if (account === undefined) throw new Error("an insert returned no row");
-    return account;
+    return await sql.tx(async (tx) => {
+      const [account] = await tx.write<Account>`
+        insert into users (name, email, password_hash) values (${name}, ${address}, ${passwordHash})
+        returning id, name, email, avatar, created_at`;
+      if (account === undefined) throw new Error("an insert returned no row");
+      await sendWelcomeEmail.enqueue({ user: account.id }, { tx });
+      await calculateFriendRecommendations.enqueue({ user: account.id }, { tx });
+      return account;
+    });
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === uniqueViolation)) throw error;
     throw new HttpError(409, "this e-mail has an account: log in instead", {

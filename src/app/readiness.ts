@@ -8,6 +8,7 @@ import type { Lifecycle } from "../ops/lifecycle.ts";
 import { log } from "../ops/log.ts";
 import type { Application } from "../runtime/entry.ts";
 import { migrate, pendingMigrations } from "../runtime/migrate.ts";
+import { migrateOwnTables, pendingOwnTables } from "../runtime/own_tables.ts";
 import { connectStores, storeStates } from "../runtime/runtime.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import type { Sql } from "../store/sql/sql.ts";
@@ -39,7 +40,10 @@ export class Preparation {
   async run(config: Config, application: Application, sql: Sql | undefined): Promise<void> {
     this.#reason = "waiting for the first connection to every store";
     await connectStores(this.#life.draining);
-    if (sql && application.migrations.length > 0) await this.#migrations(config, application, sql);
+    // An application that has no migrations may not want to write to this database at all.
+    if (sql && (application.migrations.length > 0 || config.migrate === "auto")) {
+      await this.#migrations(config, application, sql);
+    }
     this.#reason = undefined;
   }
 
@@ -47,8 +51,11 @@ export class Preparation {
     if (config.migrate === "auto") this.#reason = "applying migrations";
     while (!this.#life.draining.aborted) {
       try {
-        if (config.migrate === "auto") return void (await migrate(sql, application.migrations));
-        const pending = await pendingMigrations(sql, application.migrations);
+        if (config.migrate === "auto") {
+          await migrateOwnTables(sql);
+          return void (await migrate(sql, application.migrations));
+        }
+        const pending = [...(await pendingMigrations(sql, application.migrations)), ...(await pendingOwnTables(sql))];
         if (pending.length === 0) return;
         this.#say(
           `${pending.length} migrations are pending, first ${pending[0]!.name}. Fix: scale migrate, or --migrate=auto`,

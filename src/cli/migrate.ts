@@ -2,6 +2,7 @@
 import type { Config } from "../config/options.ts";
 import type { Application } from "../runtime/entry.ts";
 import { migrate, type MigrationState, migrationStatus, pendingMigrations } from "../runtime/migrate.ts";
+import { migrateOwnTables, ownTablesStatus, pendingOwnTables } from "../runtime/own_tables.ts";
 import { ScaleError } from "../std/errors.ts";
 import { formatDuration } from "../std/units.ts";
 import { openSql, type Sql } from "../store/sql/sql.ts";
@@ -37,6 +38,8 @@ function open({ databaseUrl }: Config): Sql {
 }
 
 async function apply(sql: Sql, application: Application, demoData: Config["demoData"]): Promise<void> {
+  const own = await migrateOwnTables(sql);
+  if (own.length > 0) print(`scale's own tables: ${own.length} applied`);
   const applied = await migrate(sql, application.migrations);
   print(applied.length === 0 ? "nothing to do: every migration is applied" : `${applied.length} applied, none pending`);
   if (demoData) await fill(sql, application, demoData);
@@ -63,7 +66,7 @@ async function fill(sql: Sql, application: Application, wanted: NonNullable<Conf
 }
 
 async function showStatus(sql: Sql, application: Application): Promise<void> {
-  const states = await migrationStatus(sql, application.migrations);
+  const states = [...(await ownTablesStatus(sql)), ...(await migrationStatus(sql, application.migrations))];
   const width = Math.max(0, ...states.map(({ name }) => name.length));
   for (const state of states) print(`${state.name.padEnd(width)}  ${describe(state)}`);
   const pending = states.filter(({ state }) => state === "pending").length;
@@ -79,7 +82,7 @@ function describe({ state, appliedAt }: MigrationState): string {
 }
 
 async function showPending(sql: Sql, application: Application): Promise<void> {
-  const pending = await pendingMigrations(sql, application.migrations);
+  const pending = [...(await pendingOwnTables(sql)), ...(await pendingMigrations(sql, application.migrations))];
   for (const { name, text } of pending) print(`-- ${name}\n${text.trimEnd()}\n`);
   print(`-- ${pending.length} pending; nothing was changed`);
 }

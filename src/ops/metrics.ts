@@ -123,6 +123,9 @@ export const metricTable = {
   jobs_recovered_total: { type: "counter", help: "Jobs taken over from a worker that went silent" },
   worker_slots: { type: "gauge", help: "Jobs run at a time (--concurrency)" },
   worker_slots_used: { type: "gauge", help: "Jobs running" },
+  outbox_relayed_total: { type: "counter", help: "Outbox rows moved to where they belong", labels: ["kind"] },
+  outbox_rows: { type: "gauge", help: "Outbox rows that wait to be moved, up to 100,000; at most 5 s old" },
+  outbox_oldest_seconds: { type: "gauge", help: "Age of the oldest outbox row: the relay's lag" },
   // enqueueing, in role app and role worker
   jobs_enqueued_total: { type: "counter", help: "Jobs the queue has taken", labels: ["job"] },
 } as const satisfies { readonly [name: string]: Definition };

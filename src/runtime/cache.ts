@@ -2,15 +2,21 @@
  * Cache-aside: look, else load and store. A cache that fails never fails a request: the loader answers instead.
  * An entry is {"v":1,"t":[version of each tag],"d":data} or {"v":1,"t":[…],"j":"JSON text"}; one of another version is a miss.
  */
+import type { Tx } from "scale";
+
 import { log } from "../ops/log.ts";
 import { counter } from "../ops/metrics.ts";
 import { messageOf } from "../std/errors.ts";
+import { handled } from "../std/handled.ts";
 import { SingleFlight } from "../std/single_flight.ts";
 import { durationOf } from "../std/units.ts";
 import type { Kv } from "../store/kv/kv.ts";
+import type { Invalidation } from "../store/outbox/outbox.ts";
 import { JsonText } from "./json_text.ts";
 import { assertJson } from "./json_value.ts";
+import { leaveInvalidation } from "./outbox.ts";
 import { kvStore } from "./runtime.ts";
+import { transactionOf } from "./transaction.ts";
 
 interface Options {
   readonly ttl: string | number;
@@ -63,16 +69,21 @@ export const cache = {
   },
 
   /** Unlike a read, a failed invalidation is an error: swallowing it would leave a wrong value in place until its ttl ends. */
-  async invalidate(what: { readonly keys?: readonly string[]; readonly tags?: readonly string[] }): Promise<void> {
-    const kv = kvStore("cache.invalidate()");
-    const { keys = [], tags = [] } = what;
-    for (const key of keys) flights.forget(key);
-    await Promise.all([
-      keys.length > 0 ? kv.delete(keys.map(entryKey)) : undefined,
-      ...tags.map((tag) => kv.increment(tagKey(tag), tagTtlMilliseconds)),
-    ]);
+  invalidate({ keys = [], tags = [], tx }: Partial<Invalidation> & { readonly tx?: Tx }): Promise<void> {
+    if (tx === undefined) return invalidateNow({ keys, tags });
+    const what = { keys, tags };
+    return handled(leaveInvalidation(transactionOf(tx, "cache.invalidate()"), what, () => invalidateNow(what)));
   },
 };
+
+async function invalidateNow({ keys, tags }: Invalidation): Promise<void> {
+  const kv = kvStore("cache.invalidate()");
+  for (const key of keys) flights.forget(key);
+  await Promise.all([
+    keys.length > 0 ? kv.delete(keys.map(entryKey)) : undefined,
+    ...tags.map((tag) => kv.increment(tagKey(tag), tagTtlMilliseconds)),
+  ]);
+}
 
 /** Keys in the store: the entry's first, then one for each tag. */
 function namesOf(key: string, { tags = [] }: Options): readonly string[] {

@@ -36,7 +36,7 @@ export interface MigrationState {
   readonly name: string;
   /** unknown: applied by another version of the application. */
   readonly state: "applied" | "pending" | "changed" | "unknown";
-  readonly appliedAt?: Date;
+  readonly appliedAt?: Date | undefined;
 }
 
 const lockTimeoutMilliseconds = 5_000;
@@ -44,18 +44,22 @@ const lockAttempts = 5;
 const pollMilliseconds = 100;
 const waitMillisecondsMax = 600_000;
 
-/** Applies what is pending, in order, and returns it. Throws migration_failed or migration_changed; what was applied stays. */
-export async function migrate(sql: Sql, files: readonly MigrationFile[]): Promise<readonly MigrationFile[]> {
-  if ((await pendingMigrations(sql, files)).length === 0) return [];
+/** Applies what is pending, in order, and returns it. `table` is the log, if not the application's. Throws migration_failed or migration_changed; what was applied stays. */
+export async function migrate(
+  sql: Sql,
+  files: readonly MigrationFile[],
+  table?: string,
+): Promise<readonly MigrationFile[]> {
+  if ((await pendingMigrations(sql, files, table)).length === 0) return [];
   return sql.session(async (session) => {
     await session.script("set statement_timeout = 0");
     await setLockTimeout(session, lockTimeoutMilliseconds);
     await takeLock(session);
-    await createLog(session);
-    const pending = pendingOf(files, await appliedMigrations(session));
+    await createLog(session, table);
+    const pending = pendingOf(files, await appliedMigrations(session, table));
     for (const file of pending) {
       const started = performance.now();
-      await apply(session, file);
+      await apply(session, file, table);
       log.info({ migration: file.name }, `applied ${file.name} in ${formatDuration(performance.now() - started)}`);
     }
     return pending;
@@ -63,13 +67,21 @@ export async function migrate(sql: Sql, files: readonly MigrationFile[]): Promis
 }
 
 /** What `migrate` would apply. Changes nothing. Throws migration_changed where a file is not what was applied under its name. */
-export async function pendingMigrations(sql: Sql, files: readonly MigrationFile[]): Promise<readonly MigrationFile[]> {
-  return pendingOf(files, await appliedMigrations(sql));
+export async function pendingMigrations(
+  sql: Sql,
+  files: readonly MigrationFile[],
+  table?: string,
+): Promise<readonly MigrationFile[]> {
+  return pendingOf(files, await appliedMigrations(sql, table));
 }
 
 /** Every migration of the application or of the database, in order. Throws nothing about their state. */
-export async function migrationStatus(sql: Sql, files: readonly MigrationFile[]): Promise<MigrationState[]> {
-  const applied = await appliedMigrations(sql);
+export async function migrationStatus(
+  sql: Sql,
+  files: readonly MigrationFile[],
+  table?: string,
+): Promise<MigrationState[]> {
+  const applied = await appliedMigrations(sql, table);
   const names = new Set([...files, ...applied].map(({ name }) => name));
   return [...names].toSorted(byNumber).map((name) => {
     const record = applied.find((one) => one.name === name);
@@ -137,12 +149,12 @@ async function takeLock(session: SqlSession): Promise<void> {
   }
 }
 
-async function apply(session: SqlSession, file: MigrationFile): Promise<void> {
-  if (/^--\s*no transaction\b/.test(file.text)) return applyInSteps(session, file);
+async function apply(session: SqlSession, file: MigrationFile, table: string | undefined): Promise<void> {
+  if (/^--\s*no transaction\b/.test(file.text)) return applyInSteps(session, file, table);
   refuseTransactionControl(file);
   for (let attempt = 1; ; attempt++) {
     try {
-      return await applyWhole(session, file);
+      return await applyWhole(session, file, table);
     } catch (error) {
       await session.script("rollback");
       if (!waitedForLock(error) || attempt >= lockAttempts) throw failed(file, error, placeOf(file, error));
@@ -152,14 +164,14 @@ async function apply(session: SqlSession, file: MigrationFile): Promise<void> {
   }
 }
 
-async function applyWhole(session: SqlSession, file: MigrationFile): Promise<void> {
+async function applyWhole(session: SqlSession, file: MigrationFile, table: string | undefined): Promise<void> {
   await session.script("begin");
   await session.script(file.text);
-  await recordMigration(session, file.name, checksumOf(file));
+  await recordMigration(session, file.name, checksumOf(file), table);
   await session.script("commit");
 }
 
-async function applyInSteps(session: SqlSession, file: MigrationFile): Promise<void> {
+async function applyInSteps(session: SqlSession, file: MigrationFile, table: string | undefined): Promise<void> {
   await setLockTimeout(session, 0);
   for (const index of await invalidIndexes(session, file.text)) {
     log.warn({ migration: file.name, index }, `${index} was left invalid by an interrupted run: dropped`);
@@ -175,7 +187,7 @@ async function applyInSteps(session: SqlSession, file: MigrationFile): Promise<v
     }
   }
   await setLockTimeout(session, lockTimeoutMilliseconds);
-  await recordMigration(session, file.name, checksumOf(file));
+  await recordMigration(session, file.name, checksumOf(file), table);
 }
 
 /** A statement that waits for a lock makes everyone wait who comes after it, so not for long. */

@@ -29,7 +29,7 @@ export interface Stores {
 const probeMilliseconds = 5_000;
 
 let stores: Stores | undefined;
-let payloadBytesMax = 0;
+let settings: Pick<Config, "namespace" | "jobPayloadBytesMax"> | undefined;
 const states = new Map<string, "connecting" | "up" | "down">();
 let prober: ReturnType<typeof setInterval> | undefined;
 
@@ -38,7 +38,7 @@ export function openStores(config: Config): Stores {
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
   const queueUrl = config.queueUrl ?? config.redisUrl;
   const { namespace } = config;
-  payloadBytesMax = config.jobPayloadBytesMax;
+  settings = config;
   stores = {
     ...(config.databaseUrl === undefined ? {} : { sql: openSql(config.databaseUrl, sqlOptions(config)) }),
     ...(cacheUrl === undefined ? {} : { kv: openKv(cacheUrl, { namespace }) }),
@@ -139,9 +139,12 @@ export function queueStore(asked: string): Queue {
   return stores?.queue ?? missing(asked, "a queue", "--redis-url=redis://… or file:PATH (REDIS_URL), or --queue-url");
 }
 
-/** Bytes of JSON that a job's payload may be. */
-export function jobPayloadBytesMax(): number {
-  return payloadBytesMax;
+/** What the runtime itself goes by, of the configuration the stores were opened with. */
+export function runtimeSettings(asked: string): Pick<Config, "namespace" | "jobPayloadBytesMax"> {
+  if (settings !== undefined) return settings;
+  throw new ScaleError("store_not_configured", `${asked} was called before the application was started`, {
+    hint: "call it in a handler, in a job or in onStart",
+  });
 }
 
 function missing(asked: string, what: string, flag: string): never {

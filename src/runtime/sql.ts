@@ -3,8 +3,6 @@
  * failure means is store/sql's. Inside sql.tx only the transaction's own tags may be used: a second connection would not see its
  * writes, and waits for ever where there is one session, as in the embedded database.
  */
-import { AsyncLocalStorage } from "node:async_hooks";
-
 import type { Fragment, Parameter, sql as Contract, Tx } from "scale";
 
 import { ScaleError } from "../std/errors.ts";
@@ -14,11 +12,9 @@ import { currentReader } from "./consistency.ts";
 import { JsonText } from "./json_text.ts";
 import { sqlStore } from "./runtime.ts";
 import { fragment, list, name, statementOf, type Value } from "./statement.ts";
+import { committed, inTransaction, runningTransaction, type Transaction } from "./transaction.ts";
 
-type Transaction = Parameters<typeof Contract.tx>[1];
-
-/** The transaction whose body is running, however deep below it. */
-const running = new AsyncLocalStorage<{ open: boolean }>();
+type Options = Parameters<typeof Contract.tx>[1];
 
 /** What the three tags run on. */
 interface Runner {
@@ -72,7 +68,7 @@ function inside(session: SqlSession): Runner {
 }
 
 function storeFor(asked: string) {
-  if (running.getStore()?.open) {
+  if (runningTransaction() !== undefined) {
     const own = asked === "sql.tx" ? "pass the outer tx on" : `use ${asked.replace("sql.", "tx.")}`;
     throw new ScaleError(
       "statement_invalid",
@@ -85,20 +81,17 @@ function storeFor(asked: string) {
   return sqlStore(asked);
 }
 
-async function tx<T>(body: (tx: Tx) => Promise<T>, options?: Transaction): Promise<T> {
+async function tx<T>(body: (tx: Tx) => Promise<T>, options?: Options): Promise<T> {
   const store = storeFor("sql.tx");
-  return store.tx(
-    async (session) => {
-      const scope = { open: true };
-      try {
-        return await running.run(scope, () => body(tags("tx", () => inside(session))));
-      } finally {
-        scope.open = false;
-      }
-    },
-    options,
-    currentReader(store),
-  );
+  let last: Transaction | undefined;
+  const run = (session: SqlSession) => {
+    last = { open: true, session, afterCommit: [] };
+    const handle = tags("tx", () => inside(session));
+    return inTransaction(last, handle, body);
+  };
+  const result = await store.tx(run, options, currentReader(store));
+  if (last !== undefined) await committed(last);
+  return result;
 }
 
 export const sql: typeof Contract = {

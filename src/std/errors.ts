@@ -32,6 +32,7 @@ export const errorCodes = {
   directory_locked: operator(1),
   migration_failed: operator(1),
   migration_changed: operator(1),
+  migrations_pending: operator(1),
   payload_invalid: operator(1),
   statement_invalid: operator(1),
 

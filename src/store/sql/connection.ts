@@ -18,6 +18,8 @@ export interface ConnectionOptions {
   readonly applicationName: string;
   /** Milliseconds; 0 is never. */
   readonly statementTimeout: number;
+  /** Called with the payload of every notification, on a connection that listens. */
+  readonly onNotify?: (payload: string) => void;
 }
 
 const connectTimeoutSeconds = 3;
@@ -122,8 +124,12 @@ export class Connection implements SqlSession {
 }
 
 function openClient(url: string, options: ConnectionOptions, onclose: () => void): postgres.Sql {
+  const { onNotify } = options;
+  // Known to the driver and not to its types.
+  const hearing = onNotify ? { onnotify: (_: string, payload: string) => onNotify(payload) } : {};
   try {
     return postgres(url, {
+      ...hearing,
       max: 1,
       types,
       // A round trip per connection for user-defined types, which stay text without it.

@@ -7,6 +7,7 @@ import { ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
 import { rendezvous } from "../../std/rendezvous.ts";
 import { type Connection, placeOf } from "./connection.ts";
+import { listen } from "./listen.ts";
 import { Pool, type PoolCounts } from "./pool.ts";
 import { hasPassed, type Position } from "./position.ts";
 import { PrimaryPosition } from "./primary_position.ts";
@@ -21,6 +22,8 @@ type Run<T> = (connection: Connection) => Promise<T>;
 
 export class Database implements Sql {
   readonly sharedSecret: string;
+  readonly #url: string;
+  readonly #options: SqlOptions;
   readonly #place: string;
   readonly #primary: Pool;
   /** Reads that no replica may serve, apart from the writes: however many they are, a write finds a connection. */
@@ -30,6 +33,8 @@ export class Database implements Sql {
 
   constructor(url: string, options: SqlOptions) {
     const { replicaUrls = [], lagMax = lagMaxDefault, poolMax } = options;
+    this.#url = url;
+    this.#options = options;
     this.sharedSecret = secretOf(url);
     this.#place = placeOf(url);
     this.#primary = new Pool(url, options);
@@ -82,6 +87,10 @@ export class Database implements Sql {
 
   session<T>(body: (session: SqlSession) => Promise<T>): Promise<T> {
     return handled(this.#primary.session(body));
+  }
+
+  listen(channel: string, heard: (payload: string | undefined) => void, signal: AbortSignal): Promise<void> {
+    return handled(listen(this.#url, this.#options, channel, heard, signal));
   }
 
   position(): Promise<Position> {

@@ -10,14 +10,15 @@ export interface AppliedMigration {
   readonly appliedAt: Date;
 }
 
-const table = "scale_migrations";
+/** The application's; whoever has tables of his own in the database has a log of his own. */
+const applicationTable = "scale_migrations";
 /** Any number nobody else uses: the first eight bytes of SHA-256("scale_migrations"), read as a signed integer. */
 const lockKey = "8579419815613209721";
 
 const statement = (text: string, ...parameters: Statement["parameters"]): Statement => ({ text, parameters });
 
 /** In the order of their names. Empty where nothing was ever migrated; creates nothing. */
-export async function appliedMigrations(sql: SqlRunner): Promise<AppliedMigration[]> {
+export async function appliedMigrations(sql: SqlRunner, table = applicationTable): Promise<AppliedMigration[]> {
   const [exists] = await sql.query<{ found: boolean }>(
     statement(`select to_regclass('${table}') is not null as found`),
   );
@@ -27,13 +28,21 @@ export async function appliedMigrations(sql: SqlRunner): Promise<AppliedMigratio
   );
 }
 
-export async function createLog(session: SqlSession): Promise<void> {
+/** A log that is named with its schema has that to itself. */
+export async function createLog(session: SqlSession, table = applicationTable): Promise<void> {
+  const [schema, name] = table.split(".");
+  if (name !== undefined) await session.script(`create schema if not exists ${schema}`);
   await session.script(
     `create table if not exists ${table} (name text primary key, checksum text not null, applied_at timestamptz not null default now())`,
   );
 }
 
-export async function recordMigration(session: SqlSession, name: string, checksum: string): Promise<void> {
+export async function recordMigration(
+  session: SqlSession,
+  name: string,
+  checksum: string,
+  table = applicationTable,
+): Promise<void> {
   // What pg_dump writes begins by emptying the search path, and the table is found by it.
   await session.script("reset search_path");
   await session.query(statement(`insert into ${table} (name, checksum) values ($1, $2)`, name, checksum));

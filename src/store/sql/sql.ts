@@ -72,6 +72,8 @@ export interface Sql extends SqlRunner {
   readonly servers: readonly ServerState[];
   /** The same in every process that has the same password to a database of the same name. */
   readonly sharedSecret: string;
+  /** As listen.ts says; not on the embedded database, whose one session is shared. */
+  listen(channel: string, heard: (payload: string | undefined) => void, signal: AbortSignal): Promise<void>;
   ping(): Promise<void>;
   /** Refuses new statements, lets those under way finish for up to five seconds, closes. Idempotent. */
   close(): Promise<void>;

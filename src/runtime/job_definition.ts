@@ -1,0 +1,85 @@
+/**
+ * What a job is defined with: checked here, once, where the application is loaded. From a definition to something an application can
+ * enqueue is jobs.ts.
+ */
+import type { Attempt, JobOptions, StandardSchema } from "scale";
+
+import { messageOf, ScaleError } from "../std/errors.ts";
+import { parseDuration } from "../std/units.ts";
+import { isStandardSchema } from "./standard_schema.ts";
+
+/** What enqueueing and role worker need to know of a job. Durations in milliseconds. */
+export interface JobDefinition {
+  readonly name: string;
+  readonly queue: string;
+  /** Attempts before it goes to the dead letters. */
+  readonly attemptsMax: number;
+  readonly timeoutMs: number;
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+  readonly schema: StandardSchema | undefined;
+  /** Where it waits while its queue is away; undefined: enqueueing fails. */
+  readonly fallback: "outbox" | undefined;
+  readonly handler: (payload: unknown, attempt: Attempt) => unknown;
+}
+
+export type DefinitionOptions = JobOptions & { readonly schema?: StandardSchema };
+
+export const queueDefault = "default";
+
+const attemptsDefault = 10;
+const timeoutDefault = "10m";
+const backoffDefault = { base: "15s", max: "1h" } as const;
+const nameCharsMax = 128;
+/** A timer of more than 2^31 ms fires at once. */
+const timeoutMsMax = 7 * 24 * 3_600_000;
+
+/** Throws entry_invalid where name or options are none. */
+export function define(name: string, handler: JobDefinition["handler"], options: DefinitionOptions): JobDefinition {
+  const {
+    queue = queueDefault,
+    attempts = attemptsDefault,
+    timeout = timeoutDefault,
+    backoff = backoffDefault,
+    schema,
+    fallback,
+  } = options;
+  if (name === "" || name.length > nameCharsMax) throw invalid(name, "name", `1–${nameCharsMax} characters`);
+  if (typeof handler !== "function") throw invalid(name, "handler", "a function");
+  if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(queue)) {
+    throw invalid(name, "queue", "lower-case letters, digits, - and _, at most 63");
+  }
+  if (!Number.isInteger(attempts) || attempts < 1) throw invalid(name, "attempts", "a whole number of at least 1");
+  if (schema !== undefined && !isStandardSchema(schema)) {
+    throw invalid(name, "schema", "a Standard Schema, as zod, valibot and arktype make them");
+  }
+  if (fallback !== undefined && fallback !== "outbox") throw invalid(name, "fallback", `"outbox"`);
+  const timeoutMs = milliseconds(name, "timeout", timeout);
+  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) throw invalid(name, "timeout", "1ms–7d");
+  return {
+    name,
+    queue,
+    handler,
+    schema,
+    fallback,
+    attemptsMax: attempts,
+    timeoutMs,
+    backoff: {
+      baseMs: milliseconds(name, "backoff.base", backoff.base),
+      maxMs: milliseconds(name, "backoff.max", backoff.max),
+    },
+  };
+}
+
+/** A duration of the application's. */
+export function milliseconds(name: string, what: string, value: string | number): number {
+  try {
+    return parseDuration(value);
+  } catch (error) {
+    throw invalid(name, what, messageOf(error).replace(/^expected /, ""));
+  }
+}
+
+/** The error of a job that is none. */
+export function invalid(name: string, what: string, expected: string): ScaleError {
+  return new ScaleError("entry_invalid", `job("${name}"): ${what} is not valid, expected ${expected}`);
+}
