@@ -37,6 +37,14 @@ export async function run(config: Config, reread: () => Config): Promise<number>
   life.onClose("control plane", () => control.stop());
   const balancer = balancerOf(config, services);
   const front = new Front(balancer);
+  const orders = await takeOrders(config, {
+    plane: control,
+    reload: () => reload(config, reread, control),
+    load: () => services.loads(),
+    about: { version, listen: formatHostPort(front.address) },
+  });
+  // Before the listener, so that it closes after it: how far the draining has come can be asked.
+  life.onClose("control socket", () => orders.close());
   life.onClose("listener", () => front.drain());
   control.start();
 
@@ -44,17 +52,10 @@ export async function run(config: Config, reread: () => Config): Promise<number>
   publishBalancerMetrics(balancer, front, control);
   publishProcessMetrics({ version, role: "lb", ready: () => life.phase === "ready" });
   const addresses = { listen: formatHostPort(front.address), admin: formatHostPort(admin.address) };
-  const orders = await takeOrders(config, {
-    plane: control,
-    reload: () => reload(config, reread, control),
-    load: () => services.loads(),
-    about: { pid: process.pid, version, listen: addresses.listen, ...(config.config && { config: config.config }) },
-  });
-  life.onClose("control socket", () => orders.close());
   const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses, control: orders.path };
   life.onClose("run directory", announce(config.runDir, presence));
   log.info(
-    { ...addresses, backends: config.backend.map(({ name }) => name) },
+    { ...addresses, services: control.status().map(({ name }) => name) },
     `role lb listens on http://${addresses.listen}`,
   );
   life.ready();

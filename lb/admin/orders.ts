@@ -17,7 +17,7 @@ export interface Orders {
  * Takes orders until closed. Throws where --control names a path that cannot be listened on; without the option, a run directory that
  * cannot be written leaves the balancer without a socket and is a warning: serving matters more.
  */
-export async function takeOrders(config: Config, controlled: Controlled): Promise<Orders> {
+export async function takeOrders(config: Config, controlled: Omit<Controlled, "config">): Promise<Orders> {
   const onHangup = (): void => {
     try {
       controlled.reload();
@@ -27,11 +27,13 @@ export async function takeOrders(config: Config, controlled: Controlled): Promis
   };
   process.on("SIGHUP", onHangup);
   const path = resolve(config.control ?? join(config.runDir, `lb-${process.pid}.sock`));
-  const socket = await listenForOrders(path, controlHandler(controlled)).catch((error: unknown) => {
-    if (config.control !== undefined) throw error;
-    log.warn({ path }, `scale lb cannot reach this balancer: ${explain(error)}`);
-    return undefined;
-  });
+  const socket = await listenForOrders(path, controlHandler({ ...controlled, config: config.config })).catch(
+    (error: unknown) => {
+      if (config.control !== undefined) throw error;
+      log.warn({ path }, `scale lb cannot reach this balancer: ${explain(error)}`);
+      return undefined;
+    },
+  );
   const close = async (): Promise<void> => {
     process.off("SIGHUP", onHangup);
     await socket?.close();

@@ -16,7 +16,9 @@ export interface Controlled {
   readonly plane: ControlPlane;
   readonly reload: () => Reloaded;
   readonly load: () => readonly TargetLoad[] | Promise<readonly TargetLoad[]>;
-  readonly about: Pick<Status, "pid" | "version" | "listen" | "config">;
+  readonly about: Pick<Status, "version" | "listen">;
+  /** Path of the file that a reload reads. */
+  readonly config: string | undefined;
 }
 
 /** Always answers. */
@@ -64,7 +66,7 @@ function carryOut({ plane, reload }: Controlled, verb: Exclude<VerbName, "status
   return { service, target };
 }
 
-async function statusOf({ plane, load, about }: Controlled): Promise<Status> {
+async function statusOf({ plane, load, about, config }: Controlled): Promise<Status> {
   const loads = new Map((await load()).map((each) => [`${each.service} ${each.target}`, each]));
   const services = plane.status().map(({ name, isPaused, targets }) => ({
     name,
@@ -74,7 +76,8 @@ async function statusOf({ plane, load, about }: Controlled): Promise<Status> {
       return { ...target, requestsInFlight, requests };
     }),
   }));
-  return { ...about, differs: changes(plane.configured, plane.wanted), services };
+  const file = config === undefined ? {} : { config };
+  return { pid: process.pid, ...about, ...file, differs: changes(plane.configured, plane.wanted), services };
 }
 
 function refusal(error: unknown): Response {

@@ -3,7 +3,7 @@
  * other claims. Pure; throws configuration_invalid where nobody could say who serves.
  */
 import type { Config } from "../../src/config/options.ts";
-import { noRules, type ServiceEntry } from "../../src/config/services.ts";
+import { noRoutes, noRules, type RedirectEntry, type ServiceEntry } from "../../src/config/services.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import type { ServiceSpec } from "./group.ts";
 import type { Wanted } from "./plane.ts";
@@ -11,9 +11,9 @@ import type { Wanted } from "./plane.ts";
 export const defaultName = "default";
 
 export function wantedOf(config: Config): Wanted {
-  const { services, redirects } = config.routes;
+  const { services, redirects } = config.services ? config.routes : noRoutes;
   if (config.backend.length === 0) {
-    if (services.length > 0) return wanted(config, services);
+    if (services.length > 0 || redirects.length > 0) return wanted(config, services, redirects);
     throw new ScaleError("configuration_invalid", "--backend is missing: there is nothing to balance", {
       hint: "--backend=HOST:PORT, once for each application server, or [services.NAME] in the file of --config",
     });
@@ -29,11 +29,10 @@ export function wantedOf(config: Config): Wanted {
       },
     );
   }
-  return wanted(config, [...services, ofBackends(config)]);
+  return wanted(config, [...services, ofBackends(config)], redirects);
 }
 
-function wanted(config: Config, entries: readonly ServiceEntry[]): Wanted {
-  const { redirects } = config.routes;
+function wanted(config: Config, entries: readonly ServiceEntry[], redirects: readonly RedirectEntry[]): Wanted {
   const routes = entries.map(({ name, hosts, paths, stripPrefix, request, response }) => {
     return { name, hosts, paths, stripPrefix, request, response };
   });

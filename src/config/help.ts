@@ -75,7 +75,7 @@ export function helpText(command: Command | undefined): string {
 export function optionReference(): string {
   const rows = table.map(([name, option]) => {
     const variables = [environmentName(name), ...(option.env ?? [])].map(code).join(" ");
-    return `| ${code(`${flagOf(name)}=${option.form}`)} | ${defaultsText(option)} | ${option.commands.join(" ")} | ${option.help} | ${variables} |`;
+    return `| ${code(`${flagOf(name)}=${option.form}`)} | ${defaultsText(option)} | ${option.commands.join(" ")} | ${option.help}${option.perService ? " (per service)" : ""} | ${variables} |`;
   });
   return ["| flag | default | of | meaning | environment |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }

@@ -107,6 +107,13 @@ export const options = {
     commands: ["lb"],
     help: "an application server; weight=N sends it N times the share of weight 1, max_connections=N at most N requests at a time",
   },
+  services: {
+    ...kind.onOff,
+    default: "on",
+    switch: true,
+    commands: ["lb"],
+    help: "serve the services and redirects of the file; off: only --backend",
+  },
   balance: {
     ...kind.choice("round_robin", "least_connections", "two_choices", "ip_hash"),
     default: "round_robin",

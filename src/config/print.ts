@@ -2,7 +2,8 @@
 import { redacted, redactUrls } from "../std/redact.ts";
 import type { Loaded } from "./load.ts";
 import { optionNames } from "./names.ts";
-import { kebab, type Option, options } from "./options.ts";
+import { type Config, kebab, type Option, options } from "./options.ts";
+import type { Claim } from "./services.ts";
 
 /** One line an option the command has: name = value   # source. */
 export function printConfig({ config, origins }: Loaded): string {
@@ -14,7 +15,22 @@ export function printConfig({ config, origins }: Loaded): string {
     const value = origin === undefined ? "" : origin.texts.map((text) => shown(option, text)).join(" ");
     lines.push(`${`${kebab(name)} = ${value}`.padEnd(56)} # ${origin?.source ?? "not set"}`);
   }
-  return `${lines.join("\n")}\n`;
+  const tables = config.command === "lb" && config.services ? routeLines(config) : [];
+  return `${[...lines, ...tables].join("\n")}\n`;
+}
+
+/** Services and redirects of the file, one line each. */
+function routeLines({ routes, config: file = "" }: Config): string[] {
+  const claim = ({ hosts, paths }: Claim) => `${hosts.join(" ") || "any host"} ${paths.join(" ")}`;
+  const line = (left: string) => `${left.padEnd(56)} # ${file}`;
+  return [
+    ...routes.services.map((service) => {
+      return line(
+        `[services.${service.name}] ${claim(service)} → ${service.backends.map(({ name }) => name).join(" ")}`,
+      );
+    }),
+    ...routes.redirects.map((redirect) => line(`[[redirects]] ${claim(redirect)} → ${redirect.status} ${redirect.to}`)),
+  ];
 }
 
 function shown({ secret }: Option, text: string): string {

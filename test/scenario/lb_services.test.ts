@@ -61,7 +61,7 @@ test("each request reaches the service of its host and path, with the fields tha
   expect(shop.heads.length + api.heads.length).toBe(before);
 
   const line = await eventually(() => lb.log().find((each) => each.includes('"path":"/api/users"')));
-  expect(JSON.parse(line)).toMatchObject({ route: "api", upstream: api.address, status: 200 });
+  expect(JSON.parse(line)).toMatchObject({ route: "api", target: api.address, status: 200 });
   expect(await metric(lb.adminUrl, "http_requests_total", { route: "redirect", status: "308" })).toBe(1);
 });
 

@@ -57,7 +57,8 @@ function scene(services: readonly ServiceEntry[] = [shop, api]) {
     plane,
     reload: () => reload(started, reread, plane),
     load: () => [{ service: "shop", target: first, requestsInFlight: 2, requests: 7 }],
-    about: { pid: 1, version: "0", listen: "127.0.0.1:8080", config: "scale.toml" },
+    about: { version: "0", listen: "127.0.0.1:8080" },
+    config: "scale.toml",
   });
   const send = async (verb: string, body?: unknown) => {
     const text = typeof body === "string" ? body : JSON.stringify(body);
@@ -218,6 +219,35 @@ describe("a reload", () => {
   });
 });
 
+describe("what is to be balanced", () => {
+  const { backend } = loadConfig("lb", parseArguments(["--role=lb", `--backend=${first}`]), {}, []).config;
+  const redirect = { hosts: [], paths: ["/"], scheme: undefined, to: "/x", status: 308 } as const;
+
+  test("is --backend for what the file leaves, or alone with --services=off", () => {
+    expect(wantedOf(configOf([shop], { backend })).services.map(({ name }) => name)).toEqual(["shop", "default"]);
+    const off = wantedOf(configOf([{ ...shop, hosts: [] }], { backend, services: false }));
+    expect([off.services.map(({ name }) => name), off.routes.redirects]).toEqual([["default"], []]);
+  });
+
+  test("may be redirects only", () => {
+    expect(wantedOf({ ...configOf([]), routes: { services: [], redirects: [redirect] } }).services).toEqual([]);
+  });
+
+  test.each<[what: string, config: Config, message: string]>([
+    ["nothing", configOf([]), "--backend is missing"],
+    ["everything twice", configOf([{ ...shop, hosts: [] }], { backend }), "claim all requests both"],
+    ["a name twice", configOf([{ ...shop, name: "default" }], { backend }), "claim the name default both"],
+    ["a backend twice", configOf([], { backend: [...backend, ...backend] }), "is given twice"],
+    [
+      "a redirect of all",
+      { ...configOf([], { backend }), routes: { services: [], redirects: [redirect] } },
+      "claim all requests both",
+    ],
+  ])("cannot be %s", (_, config, message) => {
+    expect(() => wantedOf(config)).toThrow(message);
+  });
+});
+
 test("changes of settings, routes and redirects are said in words", () => {
   const redirect = { hosts: [], paths: ["/"], scheme: "http", to: "https://{host}{uri}", status: 308 } as const;
   const before = wantedOf(configOf([shop]));
@@ -241,7 +271,7 @@ test("status is a table for a person", async () => {
   const { status, send } = scene();
   await send("pause", { service: "api" });
   await send("weight", { service: "api", target: second, weight: 2 });
-  expect(statusTable(await status())).toBe(`balancer 1 on 127.0.0.1:8080, version 0, scale.toml
+  expect(statusTable(await status())).toBe(`balancer ${process.pid} on 127.0.0.1:8080, version 0, scale.toml
 
 service shop
   target       weight  state    in flight  requests  why

@@ -5,18 +5,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { parseArguments } from "../../src/config/arguments.ts";
-import { loadConfig } from "../../src/config/load.ts";
+import { loadConfig, type Loaded } from "../../src/config/load.ts";
+import { printConfig } from "../../src/config/print.ts";
 import { fieldName } from "../../src/config/route_kinds.ts";
 import { lineOf } from "../../src/config/toml.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { known, knownNames } from "../../src/wire/fields.ts";
 
 function routes(text: string, command = "--role=lb") {
+  return loaded(text, ({ config }) => config.routes, command);
+}
+
+function loaded<T>(text: string, read: (loaded: Loaded) => T, command = "--role=lb"): T {
   const directory = mkdtempSync(join(tmpdir(), "scale-services-"));
   const path = join(directory, "scale.toml");
   writeFileSync(path, text);
   try {
-    return loadConfig("lb", parseArguments([command, `--config=${path}`]), {}, []).config.routes;
+    const args = parseArguments([command, `--config=${path}`]);
+    return read(loadConfig(args.command!, args, {}, []));
   } catch (error) {
     throw new ScaleError("configuration_invalid", (error as Error).message.replaceAll(path, "FILE"));
   } finally {
@@ -85,6 +91,12 @@ describe("a service", () => {
   test("is read by every command that is given the file, and changes nothing for it", () => {
     expect(routes(shop, "--role=app").services).toHaveLength(1);
   });
+});
+
+test("--print-config says who serves what", () => {
+  const printed = loaded(`${shop}hosts = ["shop.example"]\n[[redirects]]\nto = "/x"`, printConfig);
+  expect(printed).toMatch(/^\[services.shop\] shop.example \/ → 10.0.0.1:3000 10.0.0.2:3000 +# .*scale.toml$/m);
+  expect(printed).toMatch(/^\[\[redirects\]\] any host \/ → 308 \/x +# .*scale.toml$/m);
 });
 
 test("a redirect has a status that keeps the method unless it says another", () => {

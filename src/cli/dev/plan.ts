@@ -29,7 +29,8 @@ export function lbPlan(config: Config, ports: readonly number[]): Plan {
   const isSet = config.given.has("logLevel") || readConfigFile(config.config, "lb").entries.has("log-level");
   const quiet = isSet ? [] : ["--log-level=error"];
   const checks = [`--health-interval=${config.healthInterval}ms`, "--health-rise=1"];
-  return role(config, "lb", "lb", [...flags, ...checks, ...quiet], {});
+  // The file's services are production's: what runs here is this machine's applications.
+  return role(config, "lb", "lb", [...flags, "--services=off", ...checks, ...quiet], {});
 }
 
 export function appPlan(config: Config, name: string, port: number, stores: StoreUrls): Plan {
