@@ -9,7 +9,8 @@ import type { SpareParsers } from "./spare_parsers.ts";
 /** Counts in plain numbers; metrics.ts publishes them when scraped. */
 export interface Counters {
   connectionsAccepted: number;
-  connectionsRefused: number;
+  /** By reason. */
+  readonly connectionsRefused: { connections_max: number; connections_per_client_max: number };
   /** From clients and to clients, heads and framing included. */
   bytesReceived: number;
   readonly sent: Traffic;
@@ -35,7 +36,7 @@ export interface Balancer {
 export function noCounts(): Counters {
   return {
     connectionsAccepted: 0,
-    connectionsRefused: 0,
+    connectionsRefused: { connections_max: 0, connections_per_client_max: 0 },
     bytesReceived: 0,
     sent: { bytes: 0 },
     exchangesInFlight: 0,

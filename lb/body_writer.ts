@@ -3,12 +3,15 @@
  * both sides. Small chunks leave with their framing, and with the head before them, as one write. Hot path.
  */
 import type { WriteQueue } from "../src/io/write_queue.ts";
+import type { Fields } from "../src/wire/fields.ts";
 import {
   type BodyFraming,
   chunkEnd,
   chunkOverheadBytesMax,
   lastChunk,
+  trailerRoom,
   writeChunkSize,
+  writeTrailers,
 } from "../src/wire/http1/serialise.ts";
 
 export class BodyWriter {
@@ -30,7 +33,11 @@ export class BodyWriter {
     return this.#queue.write(chunkEnd, 0, chunkEnd.length);
   }
 
-  end(): void {
-    if (this.framing === "chunked") this.#queue.write(lastChunk, 0, lastChunk.length);
+  /** Only chunks leave room for trailers: elsewhere they end here. */
+  end(trailers: Fields | undefined): void {
+    if (this.framing !== "chunked") return;
+    if (trailers === undefined) return void this.#queue.write(lastChunk, 0, lastChunk.length);
+    const at = this.#queue.reserve(trailerRoom(trailers));
+    this.#queue.commit(writeTrailers(this.#queue.staged(), at, trailers));
   }
 }

@@ -14,8 +14,9 @@
 import { log } from "../src/ops/log.ts";
 import { clock } from "../src/std/clock.ts";
 import { type ErrorCode, ScaleError } from "../src/std/errors.ts";
-import { known } from "../src/wire/fields.ts";
+import { type Fields, known } from "../src/wire/fields.ts";
 import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
+import { allowedTrailers } from "../src/wire/trailers.ts";
 import { cookieOf, stickyCookie } from "./balance/sticky.ts";
 import type { Balancer } from "./balancer.ts";
 import { type Phase, Timings } from "./phases.ts";
@@ -27,14 +28,15 @@ import { rewrite, type Rewritten } from "./rewrite.ts";
 import type { Route, Serve } from "./route.ts";
 import { answerOf, requestOf, responseOf } from "./routed.ts";
 import type { Service } from "./service.ts";
-import type { Downstream, Upstream, UpstreamUser } from "./stream.ts";
+import { silenceMax, silent } from "./silence.ts";
+import type { Downstream, DownstreamUser, Upstream, UpstreamUser } from "./stream.ts";
 import type { Target } from "./target.ts";
 import type { Waiting } from "./wait_queue.ts";
 
 const nothingAdded: AddedFields = [];
 const noTargets: readonly Target[] = [];
 
-export class Exchange implements UpstreamUser, Waiting {
+export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   readonly #balancer: Balancer;
   readonly #downstream: Downstream;
   readonly #head: RequestHead;
@@ -73,7 +75,6 @@ export class Exchange implements UpstreamUser, Waiting {
     balancer.counters.exchangesInFlight++;
   }
 
-  /** Whether the request's body has come to its end: else the connection cannot serve another request. */
   get isRequestRead(): boolean {
     return this.#isRequestRead;
   }
@@ -105,7 +106,7 @@ export class Exchange implements UpstreamUser, Waiting {
     target.requestsInFlight++;
     target.requests++;
     this.#enter("connecting");
-    this.#downstream.deadline = clock.now + this.#balancer.config.connectTimeout;
+    this.#downstream.awaitTarget(this.#balancer.config.connectTimeout);
     const dialing = target.pool.acquire(this);
     if (dialing !== undefined) this.#upstream = dialing;
   }
@@ -118,7 +119,7 @@ export class Exchange implements UpstreamUser, Waiting {
     upstream.sendHead(this.#sent, this.#rewritten.added);
     // A client that waits for 100 (Continue) waits for the target.
     this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
-    if (this.#isRequestRead) upstream.endBody();
+    if (this.#isRequestRead) upstream.endBody(undefined);
     else this.#downstream.resumeBody();
   }
 
@@ -157,11 +158,11 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#await(!isTaken);
   }
 
-  responseEnd(): void {
+  responseEnd(trailers: Fields | undefined): void {
     if (this.#phase !== "answering") return;
     this.#upstream = undefined;
     this.#finish();
-    this.#downstream.endBody();
+    this.#downstream.endBody(this.#passable(trailers));
   }
 
   upstreamFailed(error: ScaleError, sawBytes: boolean): void {
@@ -186,11 +187,11 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#await(isTaken);
   }
 
-  requestEnd(): void {
+  requestEnd(trailers: Fields | undefined): void {
     this.#isRequestRead = true;
     if (this.#upstream === undefined) return;
     this.#await(false);
-    this.#upstream.endBody();
+    this.#upstream.endBody(this.#passable(trailers));
   }
 
   downstreamDrained(hasRoom: boolean): void {
@@ -200,7 +201,7 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#upstream?.resumeBody();
   }
 
-  /** The client is gone: so is the reason to go on. The application sees its connection close. */
+  /** With the client goes the reason to go on. The application sees its connection close. */
   downstreamClosed(): void {
     if (this.#phase === "done") return;
     if (this.#phase === "queued") this.#service.queue.delete(this);
@@ -210,7 +211,6 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#finish();
   }
 
-  /** The request turned out to be malformed after its head. */
   downstreamFailed(error: ScaleError): void {
     if (this.#phase === "done") return;
     this.#giveUpUpstream();
@@ -225,8 +225,8 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#giveUpUpstream();
     if (this.#phase === "connecting") return this.connectFailed("no connection within --connect-timeout");
     const error = this.#waitsForClient
-      ? new ScaleError("client_timeout", "the request's body stopped coming")
-      : new ScaleError("upstream_timeout", `${this.#target!.name}: nothing came within --response-timeout`);
+      ? new ScaleError("client_timeout", "the request's body stopped coming, or came too slowly")
+      : silent(this.#target!.name, this.#owesHead);
     if (this.#phase === "answering") this.#cutShort(error);
     else this.#fail(error);
   }
@@ -237,7 +237,7 @@ export class Exchange implements UpstreamUser, Waiting {
     const { name, queue, queueTimeout } = this.#service;
     if (!this.#service.isWorthWaiting(this.#tried)) return this.#fail(this.#noTarget());
     this.#enter("queued");
-    this.#downstream.deadline = clock.now + queueTimeout;
+    this.#downstream.awaitTarget(queueTimeout);
     if (!queue.push(this))
       this.#fail(new ScaleError("overloaded", `service ${name}: ${queue.depth} requests wait already`));
   }
@@ -278,7 +278,7 @@ export class Exchange implements UpstreamUser, Waiting {
     this.#finish();
     this.#downstream.sendHead(head, responseOf(this.#route, head, added));
     if (head.hasBody) this.#downstream.writeBody(body, 0, body.length);
-    this.#downstream.endBody();
+    this.#downstream.endBody(undefined);
   }
 
   /** Part of the response is with the client already: all that is left is to say that it is not whole. */
@@ -303,7 +303,6 @@ export class Exchange implements UpstreamUser, Waiting {
   #finish(): void {
     if (this.#phase === "done") throw new ScaleError("illegal_transition", "exchange: done → done");
     this.#enter("done");
-    this.#downstream.deadline = Number.POSITIVE_INFINITY;
     this.#balancer.counters.exchangesInFlight--;
     if (this.#refusal === undefined) this.#balancer.limits?.leave(this.#rewritten.clientAddress);
     const target = this.#target?.name;
@@ -343,11 +342,20 @@ export class Exchange implements UpstreamUser, Waiting {
     return ["Set-Cookie", stickyCookie(this.#service.stickyCookie, this.#target!.stickyToken)];
   }
 
+  /** Trailers pass only between ends that keep them apart from the head (RFC 9110 §6.5.1). */
+  #passable(trailers: Fields | undefined): Fields | undefined {
+    return trailers !== undefined && this.#head.acceptsTrailers ? allowedTrailers(trailers) : undefined;
+  }
+
   /** Starts the wait for the next byte, from the client or from the target. */
   #await(client: boolean): void {
-    const { bodyTimeout, responseTimeout } = this.#balancer.config;
     this.#waitsForClient = client;
-    this.#downstream.deadline = clock.now + (client ? bodyTimeout : responseTimeout);
+    if (client) this.#downstream.awaitClient();
+    else this.#downstream.awaitTarget(silenceMax(this.#balancer.config, this.#owesHead));
+  }
+
+  get #owesHead(): boolean {
+    return this.#phase === "waiting" && (this.#isRequestRead || this.#head.expectsContinue);
   }
 
   /** The client, or the target, took some of what waits for it: if that is what is awaited, it goes on. */

@@ -1,13 +1,13 @@
 /**
- * The public listener: gives every connection its protocol, looks after deadlines, and drains. Deadlines are a number on each
- * connection and one sweep over all of them: a timer a connection would cost more than the requests. What happens on a connection is
- * downstream/'s.
+ * The public listener: gives every connection its protocol or turns it away, and drains. Which connections are open is
+ * connections.ts'; what happens on one is downstream/'s.
  */
 import { asEvent, type TcpSocket } from "../src/io/connection.ts";
 import { listen, type Listener } from "../src/io/listener.ts";
 import { tick } from "../src/std/clock.ts";
 import type { HostPort } from "../src/std/units.ts";
 import type { Balancer } from "./balancer.ts";
+import { Connections } from "./connections.ts";
 import { Http1Downstream } from "./downstream/http1.ts";
 import { peerOf } from "./rewrite.ts";
 
@@ -16,13 +16,13 @@ const sweepMilliseconds = 250;
 
 export class Front {
   readonly #balancer: Balancer;
-  readonly #connections = new Set<Http1Downstream>();
+  readonly #connections: Connections;
   readonly #listener: Listener;
   readonly #sweeper: ReturnType<typeof setInterval>;
-  #drained: (() => void) | undefined;
 
   constructor(balancer: Balancer) {
     this.#balancer = balancer;
+    this.#connections = new Connections(balancer.config);
     this.#listener = listen({
       address: balancer.config.listen,
       flag: "--listen",
@@ -41,58 +41,32 @@ export class Front {
 
   /** Accepts no more, lets what is under way finish for at most --drain-timeout, then closes what is left. */
   async drain(): Promise<void> {
-    const { drainTimeout } = this.#balancer.config;
     this.#listener.stop();
     this.#balancer.isDraining = true;
-    for (const connection of this.#connections) connection.drain();
-    if (this.#connections.size > 0) await this.#untilEmpty(drainTimeout);
-    for (const connection of this.#connections) connection.close();
+    await this.#connections.drain(this.#balancer.config.drainTimeout);
     clearInterval(this.#sweeper);
   }
 
-  delete(connection: Http1Downstream): void {
-    this.#connections.delete(connection);
-    if (this.#connections.size === 0) this.#drained?.();
-  }
-
-  #untilEmpty(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#drained = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
   #accept(socket: TcpSocket): Http1Downstream | undefined {
-    const { counters, config } = this.#balancer;
+    const { counters } = this.#balancer;
     // A client that connected and reset it has no address any more, whatever the type says.
     const remoteAddress = socket.remoteAddress as string | undefined;
     if (remoteAddress === undefined) return undefined;
-    if (this.#connections.size >= config.connectionsMax) {
-      counters.connectionsRefused++;
+    const peer = peerOf(remoteAddress, this.#balancer.rewriteRules.trusted);
+    const refusal = this.#connections.refusal(peer);
+    if (refusal !== undefined) {
+      counters.connectionsRefused[refusal]++;
       return undefined;
     }
     tick();
     counters.connectionsAccepted++;
-    const peer = peerOf(remoteAddress, this.#balancer.rewriteRules.trusted);
-    const connection = new Http1Downstream(this.#balancer, socket, peer, this);
+    const connection = new Http1Downstream(this.#balancer, socket, peer, this.#connections);
     this.#connections.add(connection);
     return connection;
   }
 
   #sweep(now: number): void {
-    for (const connection of this.#connections) if (connection.deadline <= now) expire(connection);
+    this.#connections.sweep(now);
     this.#balancer.services.sweep(now);
-  }
-}
-
-/** As with a socket's events: what goes wrong with one connection ends that one and no other. */
-function expire(connection: Http1Downstream): void {
-  try {
-    connection.expire();
-  } catch (error) {
-    connection.failed(error);
   }
 }

@@ -10,7 +10,9 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
   const { counters } = balancer;
   collect("lb_connections_open", (report) => report({}, front.connectionsOpen));
   collect("lb_connections_accepted_total", (report) => report({}, counters.connectionsAccepted));
-  collect("lb_connections_refused_total", (report) => report({}, counters.connectionsRefused));
+  collect("lb_connections_refused_total", (report) => {
+    for (const [reason, count] of Object.entries(counters.connectionsRefused)) report({ reason }, count);
+  });
   collect("lb_requests_in_flight", (report) => report({}, counters.exchangesInFlight));
   collect("lb_bytes_total", (report) => {
     report({ direction: "received" }, counters.bytesReceived);

@@ -29,6 +29,7 @@ export function answerOf<S>({ action, prefix }: Route<S>, head: RequestHead): Lo
 
 function withoutPrefix(head: RequestHead, prefix: string): RequestHead {
   const rest = head.target.slice(prefix.length);
-  const { method, authority, fields, bodyLength, expectsContinue } = head;
-  return { method, authority, target: rest.startsWith("/") ? rest : `/${rest}`, fields, bodyLength, expectsContinue };
+  const { method, authority, fields, bodyLength, expectsContinue, acceptsTrailers } = head;
+  const target = rest.startsWith("/") ? rest : `/${rest}`;
+  return { method, authority, target, fields, bodyLength, expectsContinue, acceptsTrailers };
 }

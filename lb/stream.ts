@@ -5,6 +5,7 @@
  * Bytes travel as (bytes, start, end): a view without the cost of making one. A sink copies what it cannot pass on at once.
  */
 import type { ScaleError } from "../src/std/errors.ts";
+import type { Fields } from "../src/wire/fields.ts";
 import type { AddedFields, RequestHead, ResponseHead } from "../src/wire/message.ts";
 import type { Peer } from "./rewrite.ts";
 
@@ -18,19 +19,39 @@ export interface BodySource {
 export interface BodySink {
   /** False: full. The sink's owner is told when it has drained. */
   writeBody(bytes: Buffer, start: number, end: number): boolean;
-  endBody(): void;
+  /** `trailers` come after the body where the protocol can carry them; they are fit to be passed on, and valid during the call only. */
+  endBody(trailers: Fields | undefined): void;
 }
 
 /** One request of a client, to be answered. Its body is paused until the first `resumeBody`. */
 export interface Downstream extends BodySource, BodySink {
   readonly peer: Peer;
-  /** When to call the exchange's `expire`, in milliseconds of the clock; Infinity for never. */
-  deadline: number;
+  /** Waits for the client to send or to take something: the user's `expire` is called when patience.ts says so. */
+  awaitClient(): void;
+  /** Waits for the target: the user's `expire` is called after so many milliseconds. */
+  awaitTarget(milliseconds: number): void;
   /** 1xx. Not sent where the client's version has none. */
   sendInterim(head: ResponseHead): void;
   sendHead(head: ResponseHead, added: AddedFields): void;
   /** Ends the response where it is, so that the client can tell that it is not whole. */
   abort(): void;
+}
+
+/** Who uses a downstream. */
+export interface DownstreamUser {
+  /** Whether the request's body has come to its end: else the connection cannot serve another request. */
+  readonly isRequestRead: boolean;
+  requestBody(bytes: Buffer, start: number, end: number): void;
+  /** `trailers` as they came, valid during the call only; undefined if there were none. */
+  requestEnd(trailers: Fields | undefined): void;
+  /** The client took some of what waits for it. `hasRoom`: the source may go on. */
+  downstreamDrained(hasRoom: boolean): void;
+  /** The client is gone. */
+  downstreamClosed(): void;
+  /** The request turned out to be malformed after its head. */
+  downstreamFailed(error: ScaleError): void;
+  /** Nothing came from who was waited for. */
+  expire(): void;
 }
 
 /** One request on its way to a target, and its response. */
@@ -49,7 +70,8 @@ export interface UpstreamUser {
   /** The head is valid during the call only. */
   responseHead(head: ResponseHead): void;
   responseBody(bytes: Buffer, start: number, end: number): void;
-  responseEnd(): void;
+  /** `trailers` as they came, valid during the call only; undefined if there were none. */
+  responseEnd(trailers: Fields | undefined): void;
   /** No response, or not all of it. `sawBytes`: some of it had come. */
   upstreamFailed(error: ScaleError, sawBytes: boolean): void;
   /** The target took some of what waits for it. `hasRoom`: the source may go on. */

@@ -15,56 +15,42 @@ import { log } from "../../src/ops/log.ts";
 import { clock } from "../../src/std/clock.ts";
 import { messageOf, ScaleError } from "../../src/std/errors.ts";
 import { makeRequestId } from "../../src/std/request_id.ts";
-import { BodyReader, type BodySink } from "../../src/wire/http1/body_reader.ts";
+import type { Fields } from "../../src/wire/fields.ts";
 import { incomplete } from "../../src/wire/http1/head_parser.ts";
-import type { RequestParser } from "../../src/wire/http1/request_parser.ts";
-import {
-  type BodyFraming,
-  type ConnectionField,
-  connectionField,
-  responseFraming,
-  writeResponseHead,
-} from "../../src/wire/http1/serialise.ts";
-import { type AddedFields, length, type ResponseHead } from "../../src/wire/message.ts";
+import type { AddedFields, ResponseHead } from "../../src/wire/message.ts";
 import type { Balancer } from "../balancer.ts";
-import { BodyWriter } from "../body_writer.ts";
+import type { Connection, Connections } from "../connections.ts";
 import { Exchange } from "../exchange.ts";
+import { Patience } from "../patience.ts";
 import { recordRefused } from "../refused.ts";
 import { errorResponse } from "../respond.ts";
 import type { Peer } from "../rewrite.ts";
-import type { Downstream } from "../stream.ts";
+import type { Downstream, DownstreamUser } from "../stream.ts";
+import { Answer } from "./answer.ts";
 import { HeldInput } from "./held_input.ts";
 import { Linger } from "./linger.ts";
+import { RequestReader } from "./request_reader.ts";
 
 const never = Number.POSITIVE_INFINITY;
-const nothingAdded: AddedFields = [];
 
 type Phase = "idle" | "head" | "exchange" | "linger" | "closed";
 
-/** The set of open connections that this one belongs to. */
-export interface Connections {
-  delete(connection: Http1Downstream): void;
-}
-
-export class Http1Downstream implements Downstream, Protocol, BodySink {
+export class Http1Downstream implements Downstream, Protocol, Connection {
   readonly peer: Peer;
   deadline: number;
 
   readonly #balancer: Balancer;
   readonly #socket: TcpSocket;
   readonly #queue: WriteQueue;
-  readonly #writer: BodyWriter;
+  readonly #answer: Answer;
+  readonly #patience: Patience;
   readonly #connections: Connections;
   #phase: Phase = "idle";
-  /** From a request's first byte to the end of its response. */
-  #parser: RequestParser | undefined;
-  /** Made for the first request with a body. */
-  #reader: BodyReader | undefined;
-  #exchange: Exchange | undefined;
-  /** The request's body may be given to the exchange. */
+  readonly #reader: RequestReader;
+  #user: DownstreamUser | undefined;
+  /** The request's body may be given to its user. */
   #isBodyWanted = false;
-  /** This response is the connection's last. */
-  #closesAfter = false;
+  #requests = 0;
   readonly #held: HeldInput;
   #isConsuming = false;
   #linger: Linger | undefined;
@@ -73,7 +59,9 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
     this.#balancer = balancer;
     this.#socket = socket;
     this.#queue = new WriteQueue(socket, balancer.counters.sent);
-    this.#writer = new BodyWriter(this.#queue);
+    this.#answer = new Answer(balancer, this.#queue);
+    this.#patience = new Patience(balancer.config);
+    this.#reader = new RequestReader(balancer, this.#patience);
     this.#held = new HeldInput(socket);
     this.#connections = connections;
     this.peer = peer;
@@ -89,15 +77,20 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
   }
 
   drained(): void {
+    const before = this.#queue.pendingBytes;
     const hasRoom = this.#queue.flushOnDrain();
+    this.#patience.earn(before - this.#queue.pendingBytes, clock.now);
     if (this.#phase === "linger") this.#advanceLinger();
-    else if (this.#phase === "exchange") this.#exchange?.downstreamDrained(hasRoom);
+    else if (this.#phase === "exchange") this.#user?.downstreamDrained(hasRoom);
     else if (this.#phase !== "closed") this.#answerTaken(hasRoom);
   }
 
-  /** A client that reads the last answer slowly is not idle. */
+  /** A client that still takes the last answer is not idle, and has as much time for it as for any other. */
   #answerTaken(hasRoom: boolean): void {
-    if (this.#phase === "idle") this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
+    if (this.#phase === "idle") {
+      if (this.#queue.pendingBytes > 0) this.awaitClient();
+      else this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
+    }
     if (hasRoom) this.#goOn();
   }
 
@@ -120,7 +113,7 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
 
   /** The deadline has passed. */
   expire(): void {
-    if (this.#phase === "exchange") this.#exchange!.expire();
+    if (this.#phase === "exchange") this.#user!.expire();
     else if (this.#phase === "head")
       this.#refuse(new ScaleError("client_timeout", "the request head did not complete"));
     else this.close();
@@ -138,13 +131,13 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
 
   #end(withReset: boolean): void {
     if (this.#phase === "closed") return;
-    const exchange = this.#exchange;
-    this.#exchange = undefined;
+    const user = this.#user;
+    this.#user = undefined;
     this.#phase = "closed";
     this.deadline = never;
     this.#connections.delete(this);
-    exchange?.downstreamClosed();
-    this.#releaseParser();
+    user?.downstreamClosed();
+    this.#reader.release();
     this.#held.take();
     this.#queue.close();
     if (withReset) this.#socket.terminate();
@@ -153,30 +146,35 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
 
   // From the exchange
 
+  awaitClient(): void {
+    this.deadline = this.#patience.wait(clock.now);
+  }
+
+  awaitTarget(milliseconds: number): void {
+    this.#patience.stop(clock.now);
+    this.deadline = clock.now + milliseconds;
+  }
+
   sendInterim(head: ResponseHead): void {
-    if (this.#parser!.minorVersion === 0) return;
-    this.#writeHead(head, nothingAdded, "none", "");
+    this.#answer.interim(head, this.#reader.head);
   }
 
   sendHead(head: ResponseHead, added: AddedFields): void {
-    const { minorVersion, keepsAlive } = this.#parser!;
-    const framing = responseFraming(head, minorVersion);
-    const isLast = !keepsAlive || framing === "until_close" || this.#balancer.isDraining;
-    this.#closesAfter = isLast || this.#exchange?.isRequestRead !== true;
-    this.#writer.framing = framing;
-    this.#writeHead(head, added, framing, connectionField(this.#closesAfter, minorVersion));
+    this.#patience.renew();
+    const mayPersist = this.#isRequestRead && this.#requests < this.#balancer.config.requestsPerConnectionMax;
+    this.#answer.head(head, added, this.#reader.head, mayPersist);
   }
 
   writeBody(bytes: Buffer, start: number, end: number): boolean {
-    return this.#writer.write(bytes, start, end);
+    return this.#answer.body(bytes, start, end);
   }
 
-  endBody(): void {
-    this.#writer.end();
-    const mayComeMore = this.#parser!.keepsAlive || this.#exchange?.isRequestRead !== true;
-    this.#exchange = undefined;
-    this.#releaseParser();
-    if (this.#closesAfter) return this.#beginLinger(mayComeMore);
+  endBody(trailers: Fields | undefined): void {
+    this.#answer.end(trailers);
+    const mayComeMore = this.#reader.head.keepsAlive || !this.#isRequestRead;
+    this.#user = undefined;
+    this.#reader.release();
+    if (this.#answer.isLast) return this.#beginLinger(mayComeMore);
     this.#phase = "idle";
     this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
     if (this.#isConsuming) return;
@@ -185,11 +183,15 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
     if (this.#balancer.isDraining) this.drain();
   }
 
-  /** Only a length, or chunks without the last, shows that something is missing: else it takes a reset. */
+  get #isRequestRead(): boolean {
+    return this.#user?.isRequestRead === true;
+  }
+
+  /** Where nothing else shows that the response is not whole, it takes a reset. */
   abort(): void {
-    this.#exchange = undefined;
+    this.#user = undefined;
     this.#queue.flush();
-    this.#end(this.#writer.framing === "until_close" || this.#queue.pendingBytes > 0);
+    this.#end(!this.#answer.showsItsEnd);
   }
 
   pauseBody(): void {
@@ -202,10 +204,6 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
   }
 
   // Reading
-
-  body(bytes: Buffer, start: number, end: number): void {
-    this.#exchange?.requestBody(bytes, start, end);
-  }
 
   #consume(bytes: Buffer): void {
     this.#isConsuming = true;
@@ -245,35 +243,30 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
   #readHead(bytes: Buffer, at: number, end: number): number {
     if (this.#phase === "idle") {
       this.#phase = "head";
-      this.#parser = this.#balancer.spareParsers.take();
+      this.#reader.begin();
       this.deadline = clock.now + this.#balancer.config.headerTimeout;
     }
-    const after = this.#parser!.feed(bytes, at, end);
+    const after = this.#reader.feedHead(bytes, at, end);
     if (after === incomplete) return end;
-    this.#beginExchange(this.#parser!);
+    this.#beginExchange();
     return after;
   }
 
-  #beginExchange(head: RequestParser): void {
+  #beginExchange(): void {
     this.#phase = "exchange";
     this.#isBodyWanted = false;
-    if (head.bodyLength > 0 || head.bodyLength === length.unknown) {
-      this.#reader ??= new BodyReader("request_malformed", this.#balancer.config);
-      this.#reader.begin(head.bodyLength, head.bodyLength === length.unknown);
-    }
-    this.#exchange = new Exchange(this.#balancer, this, head);
-    this.#exchange.start();
+    this.#requests++;
+    this.#patience.renew();
+    const exchange = new Exchange(this.#balancer, this, this.#reader.head);
+    this.#user = exchange;
+    this.#reader.beginBody(exchange);
+    exchange.start();
   }
 
   #readBody(bytes: Buffer, at: number, end: number): number {
-    const exchange = this.#exchange!;
-    if (exchange.isRequestRead) {
-      this.#held.hold(bytes, at);
-      return end;
-    }
-    const after = this.#reader!.feed(bytes, at, end, this);
-    if (this.#reader!.isDone && this.#exchange === exchange) exchange.requestEnd();
-    return after;
+    if (!this.#isRequestRead) return this.#reader.feedBody(bytes, at, end);
+    this.#held.hold(bytes, at);
+    return end;
   }
 
   /** Looks at what was held, and lets more come. */
@@ -286,26 +279,22 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
   // Refusing and closing
 
   #malformed(error: ScaleError): void {
-    // Whatever follows has no certain meaning any more.
-    this.#closesAfter = true;
-    if (this.#exchange === undefined) this.#refuse(error);
-    else this.#exchange.downstreamFailed(error);
+    if (this.#user === undefined) this.#refuse(error);
+    else this.#user.downstreamFailed(error);
   }
 
   /** Answers a request that never became an exchange. */
   #refuse(error: ScaleError): void {
     const requestId = makeRequestId();
-    const { head, added, body } = errorResponse(error, undefined, requestId);
-    this.#writeHead(head, added, "counted", "close");
-    this.#queue.write(body, 0, body.length);
+    this.#answer.refusal(errorResponse(error, undefined, requestId));
     recordRefused(requestId, this.peer, error);
-    this.#releaseParser();
+    this.#reader.release();
     this.#beginLinger(true);
   }
 
   #beginLinger(mayComeMore: boolean): void {
     this.#phase = "linger";
-    this.#linger = new Linger(this.#socket, this.#queue, mayComeMore);
+    this.#linger = new Linger(this.#socket, mayComeMore);
     this.#held.take();
     this.#held.resume();
     this.#queue.flush();
@@ -313,22 +302,13 @@ export class Http1Downstream implements Downstream, Protocol, BodySink {
   }
 
   #advanceLinger(): void {
-    const wait = this.#linger!.advance(this.#balancer.config.bodyTimeout);
+    if (this.#queue.pendingBytes > 0) return this.awaitClient();
+    const wait = this.#linger!.advance();
     if (wait === 0) this.close();
     else this.deadline = clock.now + wait;
   }
 
   #drop(bytes: number): void {
     if (!this.#linger!.drop(bytes)) this.close();
-  }
-
-  #releaseParser(): void {
-    if (this.#parser !== undefined) this.#balancer.spareParsers.give(this.#parser);
-    this.#parser = undefined;
-  }
-
-  #writeHead(head: ResponseHead, added: AddedFields, framing: BodyFraming, connection: ConnectionField): void {
-    const at = this.#queue.reserve(this.#balancer.headRoomBytes);
-    this.#queue.commit(writeResponseHead(this.#queue.staged(), at, head, added, framing, connection));
   }
 }

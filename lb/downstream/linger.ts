@@ -3,7 +3,6 @@
  * read and dropped, because closing on unread bytes resets the connection and the answer with it.
  */
 import type { TcpSocket } from "../../src/io/connection.ts";
-import type { WriteQueue } from "../../src/io/write_queue.ts";
 
 /** How much of a refused or unread request is dropped, and how long the client may take to end its side. */
 const droppedBytesMax = 1024 * 1024;
@@ -11,23 +10,17 @@ const lingerMilliseconds = 2_000;
 
 export class Linger {
   readonly #socket: TcpSocket;
-  readonly #queue: WriteQueue;
   readonly #mayComeMore: boolean;
   #droppedBytes = 0;
 
   /** `mayComeMore`: the client has not said that this request was its last, or has not sent all of it. */
-  constructor(socket: TcpSocket, queue: WriteQueue, mayComeMore: boolean) {
+  constructor(socket: TcpSocket, mayComeMore: boolean) {
     this.#socket = socket;
-    this.#queue = queue;
     this.#mayComeMore = mayComeMore;
   }
 
-  /**
-   * Ends our side once everything is with the kernel. Returns how many milliseconds to wait for what comes next: 0 to close now,
-   * `stalledMilliseconds` while the client has yet to take the response.
-   */
-  advance(stalledMilliseconds: number): number {
-    if (this.#queue.pendingBytes > 0) return stalledMilliseconds;
+  /** Everything is with the kernel: ends our side. Returns how many milliseconds to wait for the client's; 0 to close now. */
+  advance(): number {
     if (!this.#mayComeMore) return 0;
     this.#socket.shutdown();
     return lingerMilliseconds;

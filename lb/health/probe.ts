@@ -56,9 +56,10 @@ class Probe implements UpstreamUser {
       fields: new Fields(0),
       bodyLength: length.none,
       expectsContinue: false,
+      acceptsTrailers: false,
     };
     upstream.sendHead(head, probeFields);
-    upstream.endBody();
+    upstream.endBody(undefined);
   }
 
   connectFailed(reason: string): void {

@@ -12,6 +12,7 @@ import { WriteQueue } from "../../src/io/write_queue.ts";
 import { log } from "../../src/ops/log.ts";
 import { clock } from "../../src/std/clock.ts";
 import { messageOf, ScaleError } from "../../src/std/errors.ts";
+import type { Fields } from "../../src/wire/fields.ts";
 import { BodyReader, type BodySink } from "../../src/wire/http1/body_reader.ts";
 import { type HeadLimits, incomplete } from "../../src/wire/http1/head_parser.ts";
 import { ResponseParser } from "../../src/wire/http1/response_parser.ts";
@@ -98,8 +99,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     return this.#writer!.write(bytes, start, end);
   }
 
-  endBody(): void {
-    this.#writer!.end();
+  endBody(trailers: Fields | undefined): void {
+    this.#writer!.end(trailers);
     this.#isRequestSent = true;
   }
 
@@ -219,7 +220,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     const isRequestGone = this.#isRequestSent && this.#queue!.pendingBytes === 0;
     const mayServeAgain = this.#parser.keepsAlive && isRequestGone && nothingFollowed;
     if (!mayServeAgain || !this.#toPool()) this.close();
-    user?.responseEnd();
+    user?.responseEnd(this.#reader.trailers);
+    this.#reader.release();
   }
 
   #toPool(): boolean {

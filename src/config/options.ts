@@ -184,15 +184,21 @@ export const options = {
   },
   connectTimeout: {
     ...kind.duration("1ms", "24d"),
-    default: "2s",
+    default: "3s",
     commands: ["lb"],
     help: "time to connect to a target",
   },
-  responseTimeout: {
+  firstByteTimeout: {
     ...kind.duration("1ms", "24d"),
+    default: "30s",
+    commands: ["lb"],
+    help: "time from the end of a request to the head of its response; long polls need more than they wait",
+  },
+  responseIdleTimeout: {
+    ...kind.duration("0", "24d"),
     default: "60s",
     commands: ["lb"],
-    help: "time a target may be silent, before its response or within it, until the request is given up",
+    help: "time a target may be silent within a response, event streams too, or take none of a request's body; 0: any time",
   },
   headerTimeout: {
     ...kind.duration("1ms", "24d"),
@@ -205,6 +211,12 @@ export const options = {
     default: "30s",
     commands: ["lb"],
     help: "time a client may take no byte of a response, or send none of a request's body",
+  },
+  bodyBytesPerSecondMin: {
+    ...kind.bytes,
+    default: "240B",
+    commands: ["lb"],
+    help: "a client that sends or takes a body slower than this, over --body-timeout, is closed; 0: any byte is enough",
   },
   keepAliveTimeout: {
     ...kind.duration("1ms", "24d"),
@@ -232,6 +244,18 @@ export const options = {
     default: "15000",
     commands: ["lb"],
     help: "most client connections at a time",
+  },
+  connectionsPerClientMax: {
+    ...kind.count(0, 1_000_000),
+    default: "0",
+    commands: ["lb"],
+    help: "most connections of one address, trusted proxies aside; 0: no limit but --connections-max",
+  },
+  requestsPerConnectionMax: {
+    ...kind.count(1, 1_000_000_000),
+    default: "10000",
+    commands: ["lb"],
+    help: "requests after which a client has to connect again, which spreads clients anew",
   },
   retriesMax: {
     ...kind.count(0, 10),

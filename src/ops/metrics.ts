@@ -33,7 +33,11 @@ export const metricTable = {
   // role lb
   lb_connections_open: { type: "gauge", help: "Client connections open" },
   lb_connections_accepted_total: { type: "counter", help: "Client connections accepted" },
-  lb_connections_refused_total: { type: "counter", help: "Client connections closed because of --connections-max" },
+  lb_connections_refused_total: {
+    type: "counter",
+    help: "Client connections closed at once, by the limit: connections_max, connections_per_client_max",
+    labels: ["reason"],
+  },
   lb_bytes_total: { type: "counter", help: "Bytes on client connections, received and sent", labels: ["direction"] },
   lb_requests_in_flight: { type: "gauge", help: "Requests being handled" },
   lb_requests_limited_total: {

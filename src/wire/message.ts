@@ -24,6 +24,8 @@ export interface RequestHead {
   readonly bodyLength: number;
   /** The client waits for 100 (Continue) before it sends the body (RFC 9110 §10.1.1). */
   readonly expectsContinue: boolean;
+  /** The client will not lose fields that come after a body (RFC 9110 §10.1.4: TE: trailers). */
+  readonly acceptsTrailers: boolean;
 }
 
 export interface ResponseHead {

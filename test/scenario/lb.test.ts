@@ -29,7 +29,7 @@ describe("requests and responses", () => {
       "X-Mine: 1",
       "Accept:text/html",
       "Upgrade: h2c",
-      "TE: trailers",
+      "TE: gzip",
       "X-Request-Id: r-1",
       "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     );
@@ -171,6 +171,23 @@ describe("bodies", () => {
     expect(response).toBe(
       "HTTP/1.1 200 OK\r\nDate: d\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
     );
+  });
+
+  test("trailers pass both ways when the request asks for them, and those that may not be trailers never", async () => {
+    const trailers =
+      "X-Sum: 1\r\nContent-Length: 9\r\nAuthorization: x\r\nX-Forwarded-For: 6.6.6.6\r\nconnection: close\r\nY:2\r\n";
+    let sent = "";
+    using backend = rawBackend(async (peer) => {
+      sent = await peer.until("Y: 2\r\n\r\n");
+      peer.send(`HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`);
+    });
+    await using lb = await balancer([backend]);
+    const head =
+      "POST / HTTP/1.1\r\nHost: a\r\nConnection: close, TE\r\nTE: gzip;q=0.5, trailers\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const response = await exchange(lb.url, `${head}5\r\nhello\r\n0\r\n${trailers}\r\n`);
+    expect(backend.heads[0]).toContain("\r\nTE: trailers\r\nConnection: TE\r\n");
+    expect(sent).toBe("5\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n");
+    expect(response).toEndWith("3\r\nabc\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n");
   });
 
   test("pass chunk by chunk as they come, never collected", async () => {

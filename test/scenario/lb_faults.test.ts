@@ -117,7 +117,7 @@ describe("an application that misbehaves", () => {
   });
 
   test("and says nothing is answered for with 504", async () => {
-    const received = await through(() => undefined, get("/", closing), ["--response-timeout=300ms"]);
+    const received = await through(() => undefined, get("/", closing), ["--first-byte-timeout=300ms"]);
     expect(received).toStartWith("HTTP/1.1 504 Gateway Timeout\r\n");
   });
 

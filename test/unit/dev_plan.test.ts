@@ -45,7 +45,7 @@ test("an option of dev reaches every role that has it, from a flag or the enviro
 test("a role's own table of scale.toml reaches that role, and so does the top level", () => {
   const { lb, app, worker } = children([
     file(`
-      response-timeout = "41s"
+      first-byte-timeout = "41s"
       concurrency = 2
       [lb]
       retries-max = 1
@@ -54,7 +54,7 @@ test("a role's own table of scale.toml reaches that role, and so does the top le
       [worker]
       concurrency = 3`),
   ]);
-  expect([lb.responseTimeout, lb.retriesMax, app.requestTimeout, worker.concurrency]).toEqual([41_000, 1, 42_000, 3]);
+  expect([lb.firstByteTimeout, lb.retriesMax, app.requestTimeout, worker.concurrency]).toEqual([41_000, 1, 42_000, 3]);
 });
 
 test("what was said to dev itself beats it", () => {

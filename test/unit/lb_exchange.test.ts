@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { type Balancer, noCounts } from "../../lb/balancer.ts";
+import { Connections } from "../../lb/connections.ts";
 import { ControlPlane } from "../../lb/control/plane.ts";
 import { wantedOf } from "../../lb/control/wanted.ts";
 import { Http1Downstream } from "../../lb/downstream/http1.ts";
@@ -26,7 +27,8 @@ const flags = [
   "--access-log=off",
   "--keep-alive-timeout=75s",
   "--body-timeout=30s",
-  "--response-timeout=60s",
+  "--first-byte-timeout=50s",
+  "--response-idle-timeout=60s",
 ];
 const { config } = loadConfig("lb", parseArguments(flags), {}, []);
 
@@ -100,7 +102,7 @@ function scene() {
     headRoomBytes: headRoom(config),
     isDraining: false,
   };
-  const open = new Set<Http1Downstream>();
+  const open = new Connections(config);
   const downstream = new Http1Downstream(
     balancer,
     client as unknown as TcpSocket,
@@ -114,7 +116,7 @@ function scene() {
     target,
     balancer,
     downstream,
-    isOpen: () => open.has(downstream),
+    isOpen: () => open.size > 0,
     fromClient: (text: string) => received(downstream, text),
     fromTarget: (text: string) => received(upstream!, text),
     /** The client, or the target, takes `bytes` more. */
@@ -154,6 +156,19 @@ describe("a client that reads slowly", () => {
     expect([target.isPaused, wait()]).toEqual([false, 60 * seconds]);
   });
 
+  test("and too slowly is given up, though it takes something every time", () => {
+    const { client, fromClient, fromTarget, clientTakes, wait, after } = scene();
+    fromClient(get);
+    client.room = 1_000;
+    fromTarget(okOf(1_000_000) + large);
+    after(10 * seconds);
+    clientTakes(480);
+    expect(wait()).toBe(22 * seconds);
+    after(20 * seconds);
+    clientTakes(240);
+    expect(wait()).toBe(3 * seconds);
+  });
+
   test("does not give a silent target more time", () => {
     const { client, fromClient, fromTarget, clientTakes, wait, after } = scene();
     fromClient(get);
@@ -169,8 +184,10 @@ describe("a client that reads slowly", () => {
     fromClient(get);
     client.room = 1_000;
     fromTarget(okOf(large.length) + large);
-    after(70 * seconds);
     clientTakes(1_000);
+    expect([wait(), isOpen()]).toEqual([30 * seconds, true]);
+    after(29 * seconds);
+    clientTakes(1_000_000);
     expect([wait(), isOpen()]).toEqual([75 * seconds, true]);
   });
 
@@ -211,17 +228,17 @@ describe("a client that waits for 100 (Continue)", () => {
   test("waits for the target; from then on the target waits for it", () => {
     const { client, fromClient, fromTarget, wait, after } = scene();
     fromClient(expecting);
-    expect(wait()).toBe(60 * seconds);
+    expect(wait()).toBe(50 * seconds);
     after(40 * seconds);
     fromTarget("HTTP/1.1 103 Early Hints\r\n\r\n");
-    expect(wait()).toBe(60 * seconds);
+    expect(wait()).toBe(50 * seconds);
     fromTarget("HTTP/1.1 100 Continue\r\n\r\n");
     expect([wait(), client.sent]).toEqual([
       30 * seconds,
       "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n",
     ]);
     fromClient("hello");
-    expect(wait()).toBe(60 * seconds);
+    expect(wait()).toBe(50 * seconds);
   });
 
   test("and is not answered is told that it was the target", () => {
@@ -242,7 +259,7 @@ describe("a target", () => {
     fromClient(post);
     after(59 * seconds);
     targetTakes(1_000);
-    expect([client.isPaused, wait()]).toEqual([true, 60 * seconds]);
+    expect([client.isPaused, wait()]).toEqual([true, 50 * seconds]);
   });
 
   test("that answers before it has taken the whole upload serves no one else", () => {

@@ -2,7 +2,6 @@
 import { describe, expect, test } from "bun:test";
 
 import { BodyReader } from "../../src/wire/http1/body_reader.ts";
-import { TrailerParser } from "../../src/wire/http1/trailer_parser.ts";
 import { length } from "../../src/wire/message.ts";
 
 const limits = { headBytesMax: 1024, headFieldsMax: 10, targetBytesMax: 100 };
@@ -43,7 +42,7 @@ const chunkedBodies: readonly (readonly [promise: string, text: string, body: st
   ["leading zeros", "0005\r\nhello\r\n000\r\n\r\n", "hello"],
   ["no chunk but the last", "0\r\n\r\n", ""],
   ["extensions, which are dropped", '5;a=b;c="d e"\r\nhello\r\n0;z\r\n\r\n', "hello"],
-  ["trailers, which are dropped", "5\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n", "hello"],
+  ["trailers, which are no part of it", "5\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n", "hello"],
   ["data that looks like framing", "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n"],
 ];
 
@@ -90,11 +89,17 @@ describe("a chunked body", () => {
     expect(() => readChunked(trailers, 100)).toThrow(expect.objectContaining({ code: "head_too_large" }));
   });
 
-  test("lets go of its trailers when it has ended", () => {
-    const trailers = new TrailerParser(limits, "request_malformed");
-    const bytes = Buffer.from("X-Sum: 1\r\n\r\n");
-    expect(trailers.feed(bytes, 0, bytes.length)).toBe(bytes.length);
-    expect(trailers.fields.bytes.length).toBe(0);
+  test("hands out its trailers, and lets go of them", () => {
+    const reader = new BodyReader("request_malformed", limits);
+    reader.begin(length.unknown, true);
+    read(reader, "5\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n", 4);
+    const { trailers } = reader;
+    expect(trailers!.entries()).toEqual([
+      ["X-Sum", "1"],
+      ["Y", "2"],
+    ]);
+    reader.release();
+    expect([reader.trailers, trailers!.bytes.length]).toEqual([undefined, 0]);
   });
 
   test("can follow another on the same connection", () => {

@@ -4,6 +4,7 @@
  * Where a body ends is known to the byte: what follows is the next message's.
  */
 import { type ErrorCode, ScaleError } from "../../std/errors.ts";
+import type { Fields } from "../fields.ts";
 import { CR, hexValue, LF, lineByte } from "../grammar.ts";
 import { length } from "../message.ts";
 import { type HeadLimits, incomplete } from "./head_parser.ts";
@@ -36,6 +37,7 @@ export class BodyReader {
   #sizeDigits = 0;
   #extensionBytes = 0;
   #trailers: TrailerParser | undefined;
+  #hasTrailers = false;
 
   constructor(malformedCode: ErrorCode, limits: HeadLimits) {
     this.#malformedCode = malformedCode;
@@ -51,8 +53,20 @@ export class BodyReader {
     return this.#state === "until_close";
   }
 
+  /** Fields that came after the body, once it is done; undefined if there were none. Valid until `release` or `begin`. */
+  get trailers(): Fields | undefined {
+    return this.#hasTrailers && this.#trailers!.fields.count > 0 ? this.#trailers!.fields : undefined;
+  }
+
+  /** Lets go of the trailers: a reader that waits for its next use must not keep a connection's chunk alive. */
+  release(): void {
+    if (this.#hasTrailers) this.#trailers!.reset();
+    this.#hasTrailers = false;
+  }
+
   /** `bytes` as a message declares it; with `length.unknown`, chunked or else until the connection closes. */
   begin(bytes: number, isChunked: boolean): void {
+    this.release();
     if (isChunked) this.#beginSize();
     else if (bytes === length.unknown) this.#state = "until_close";
     else {
@@ -162,6 +176,7 @@ export class BodyReader {
 
   #beginTrailers(): "trailers" {
     this.#trailers ??= new TrailerParser(this.#limits, this.#malformedCode);
+    this.#hasTrailers = true;
     return "trailers";
   }
 

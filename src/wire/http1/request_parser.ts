@@ -27,6 +27,7 @@ export class RequestParser extends HeadParser implements RequestHead {
   target = "";
   bodyLength: number = length.none;
   expectsContinue = false;
+  acceptsTrailers = false;
   /** 0 or 1: whether the answer may be chunked and the connection persists by default. */
   minorVersion: 0 | 1 = 1;
   /** Whether the client wants the connection to persist (RFC 9112 §9.3). */
@@ -51,6 +52,7 @@ export class RequestParser extends HeadParser implements RequestHead {
     this.startLinePending = true;
     this.authority = "";
     this.expectsContinue = false;
+    this.acceptsTrailers = false;
     this.#hostFields = 0;
     this.#connectionFields = 0;
     this.#skippedEmptyLine = false;
@@ -84,7 +86,7 @@ export class RequestParser extends HeadParser implements RequestHead {
     else if (id === known.connection) this.#connectionFields++;
     else if (id === known.expect) {
       this.expectsContinue = equalsIgnoringCase(bytes, start, end, continueExpectation) && this.minorVersion === 1;
-    }
+    } else if (id === known.te) this.acceptsTrailers ||= this.minorVersion === 1 && namesTrailers(bytes, start, end);
   }
 
   protected override complete(): void {
@@ -196,4 +198,9 @@ export class RequestParser extends HeadParser implements RequestHead {
   #targetTooLong(): ScaleError {
     return new ScaleError("target_too_long", `the request target is longer than ${this.limits.targetBytesMax} bytes`);
   }
+}
+
+/** Whether a TE field's list holds "trailers" (RFC 9110 §10.1.4). TE comes with few requests: this need not be fast. */
+function namesTrailers(bytes: Buffer, start: number, end: number): boolean {
+  return /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(bytes.toString("latin1", start, end));
 }

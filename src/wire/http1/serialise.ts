@@ -117,6 +117,8 @@ export function writeRequestHead(out: Buffer, at: number, head: RequestHead, add
   next = putCrlf(out, next);
   next = writeFields(out, next, head.fields);
   next = writeAdded(out, next, added);
+  // What is said of this hop has to be named in Connection (RFC 9110 §10.1.4).
+  if (head.acceptsTrailers) next = putText(out, next, "TE: trailers\r\nConnection: TE\r\n");
   return writeFraming(out, next, requestFraming(head), head.bodyLength);
 }
 
@@ -210,3 +212,13 @@ export function writeChunkSize(out: Buffer, at: number, bytes: number): number {
 
 export const chunkEnd = Buffer.from("\r\n", "latin1");
 export const lastChunk = Buffer.from("0\r\n\r\n", "latin1");
+
+/** Room for the last chunk with these fields after it: each line gains a space at most. */
+export function trailerRoom(trailers: Fields): number {
+  return trailers.bytes.length + trailers.count + lastChunk.length;
+}
+
+/** The last chunk and a trailer section (RFC 9112 §7.1.2); returns the index after them. */
+export function writeTrailers(out: Buffer, at: number, trailers: Fields): number {
+  return putCrlf(out, writeFields(out, putText(out, at, "0\r\n"), trailers));
+}
