@@ -2,24 +2,27 @@
  * One queue's jobs in this worker: taken into a bounded buffer, started as slots come free, settled.
  *
  *      take / reclaim ──▶ buffered ──slot──▶ running ──ending──▶ settling ──▶ gone
- *                            └──────────── drain: handed back ──────────────▲
+ *                            └─ drain, or the heartbeat: handed back ─────────▲
  *
  * Invariants: a job is held from the moment it was taken until its outcome is recorded or its lease is lost; never more than slots
- * and prefetch are held unfinished; a job whose lease is lost gets its signal aborted and records nothing. Renewing and reclaiming what others
- * left is reclaim.ts, running is executor.ts, deciding is retry.ts.
+ * and prefetch are held unfinished; a job whose lease is lost gets its signal aborted and records nothing. What is held stands in the
+ * table from which the heartbeat renews. Taking is taking.ts, reclaiming what others left reclaim.ts, running executor.ts, deciding
+ * retry.ts.
  */
 import { log } from "../src/ops/log.ts";
 import type { JobDefinition } from "../src/runtime/jobs.ts";
-import { fullJitter } from "../src/std/backoff.ts";
 import { messageOf } from "../src/std/errors.ts";
-import { pause } from "../src/std/pause.ts";
-import type { Consumer, Lease } from "../src/store/queue/queue.ts";
-import { execute, type StopReason } from "./executor.ts";
-import { countProcessed, type Result, resultOf } from "./job_metrics.ts";
+import type { Beginning, Consumer, Lease, Token } from "../src/store/queue/queue.ts";
+import { execute, ignoredDeadlineMs, type StopReason } from "./executor.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { type Held, Holding } from "./holding.ts";
+import { resultOf } from "./job_metrics.ts";
+import { count, explain } from "./outcome.ts";
 import { jobsToTake } from "./prefetch.ts";
-import { attemptOf, postponed, released, type Verdict, verdictBefore, verdictOf } from "./retry.ts";
+import { aloneMsOf, attemptOf, postponed, released, type Verdict, verdictBefore, verdictOf } from "./retry.ts";
 import { Settler } from "./settler.ts";
-import type { Slots } from "./slots.ts";
+import type { Slots, SlotUser } from "./slots.ts";
+import { Taking } from "./taking.ts";
 
 export interface QueueConsumerOptions {
   readonly source: Consumer;
@@ -27,136 +30,120 @@ export interface QueueConsumerOptions {
   readonly definitions: ReadonlyMap<string, JobDefinition>;
   readonly slots: Slots;
   readonly prefetchMax: number;
+  /** Which of the worker's queues this is, in the heartbeat's table. */
+  readonly index: number;
+  readonly heartbeat: Pick<Heartbeat, "table" | "up" | "stoodStill">;
 }
 
-/** A job in our hands. A lease taken anew by ourselves replaces the old one. */
-interface Held {
-  lease: Lease;
-  readonly stop: AbortController;
-  phase: "buffered" | "running" | "settling" | "gone";
-}
-
-/** How long one take waits for a job. Also how old the last successful take of an idle worker can be. */
-const takeWaitMs = 2_000;
-const outageMsBase = 50;
-const outageMsMax = 500;
 const rateWindowMs = 250;
 
-export class QueueConsumer {
+export class QueueConsumer implements SlotUser {
   readonly source: Consumer;
   readonly queue: string;
-  readonly #definitions: ReadonlyMap<string, JobDefinition>;
-  readonly #slots: Slots;
-  readonly #prefetchMax: number;
+  readonly taking: Taking;
+  readonly #options: QueueConsumerOptions;
   readonly #gone = new AbortController();
   readonly #settler: Settler;
-  readonly #held = new Map<string, Held>();
-  readonly #buffer: Held[] = [];
+  readonly #holding: Holding;
+  #claimed: Held[] = [];
   readonly #rateTimer: ReturnType<typeof setInterval>;
   #settling = 0;
   #finished = 0;
   #finishedPerSecond = 0;
-  /** Resolved when a job is finished or gone, and when draining begins; made by whoever waits for it. */
-  #changed: PromiseWithResolvers<void> | undefined;
   #draining = false;
-  #takenAt = Number.NEGATIVE_INFINITY;
-  #heardAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ source, queue, definitions, slots, prefetchMax }: QueueConsumerOptions) {
+  constructor(options: QueueConsumerOptions) {
+    const { source, queue, slots, heartbeat } = options;
     this.source = source;
     this.queue = queue;
-    this.#definitions = definitions;
-    this.#slots = slots;
-    this.#prefetchMax = prefetchMax;
+    this.#options = options;
+    this.#holding = new Holding(heartbeat.table, options.index);
     this.#settler = new Settler(source, this.#gone.signal);
     this.#rateTimer = setInterval(() => this.#measureRate(), rateWindowMs);
-    slots.share(() => this.#startNext());
+    this.taking = new Taking({
+      source,
+      queue,
+      allowed: () => heartbeat.up,
+      room: () => this.room,
+      change: () => this.#holding.change(),
+      accept: (leases, askedAt) => this.acceptIfOurs(leases, askedAt),
+    });
+    slots.share(this);
   }
 
-  /** Everything that must be renewed. */
-  get leases(): readonly Lease[] {
-    return Array.from(this.#held.values(), ({ lease }) => lease);
+  /** Jobs held. */
+  get held(): number {
+    return this.#holding.size;
   }
 
   /** Jobs to take now. */
   get room(): number {
+    const { slots, prefetchMax } = this.#options;
     return jobsToTake({
-      slots: this.#slots.max,
-      prefetchMax: this.#prefetchMax,
+      slots: slots.max,
+      prefetchMax,
       finishedPerSecond: this.#finishedPerSecond,
-      held: this.#held.size - this.#settling,
-      buffered: this.#buffer.length,
+      held: this.#holding.size - this.#settling,
+      buffered: this.#holding.buffer.length,
       settling: this.#settling,
     });
   }
 
   /** Jobs to take over now: one at least, or a busy fleet would never get to them, while what is held stays within its bound. */
   get reclaimRoom(): number {
-    const heldMax = this.#slots.max + Math.max(1, this.#prefetchMax);
-    return Math.max(this.room, this.#held.size < heldMax ? 1 : 0);
+    const { slots, prefetchMax } = this.#options;
+    const heldMax = slots.max + Math.max(1, prefetchMax);
+    return Math.max(this.room, this.#holding.size < heldMax ? 1 : 0);
   }
 
-  /** Milliseconds since the store last answered a take; a worker that is full takes nothing, and goes by its other questions. */
+  /** Milliseconds since the store last answered. */
   silentMs(now: number): number {
-    const full = this.#held.size - this.#settling >= this.#slots.max;
-    return now - (full ? Math.max(this.#takenAt, this.#heardAt) : this.#takenAt);
+    return this.taking.silentMs(now, this.#holding.size - this.#settling >= this.#options.slots.max);
   }
 
-  /** The store has answered something else than a take. */
-  heard(): void {
-    this.#heardAt = performance.now();
+  /** Takes until `draining` is aborted. */
+  run(draining: AbortSignal): Promise<void> {
+    draining.addEventListener("abort", () => this.#holding.wake(), { once: true });
+    return this.taking.run(draining);
   }
 
-  /** Takes until `draining` is aborted. Never rejects: a store that is away is asked again. */
-  async run(draining: AbortSignal): Promise<void> {
-    draining.addEventListener("abort", () => this.#wake(), { once: true });
-    for (let failures = 0; !draining.aborted;) {
-      const room = this.room;
-      if (room === 0) {
-        await this.#change();
-        continue;
-      }
-      try {
-        // The first after a start or an outage does not wait: readiness hangs on its answer.
-        const waitMs = this.#takenAt > 0 && failures === 0 ? takeWaitMs : 1;
-        this.accept(await this.source.take(room, waitMs, draining));
-        this.#takenAt = performance.now();
-        if (failures > 0) log.info({ queue: this.queue }, `queue ${this.queue} answers again`);
-        failures = 0;
-      } catch (error) {
-        failures++;
-        if (failures === 1)
-          log.warn({ queue: this.queue }, `queue ${this.queue} cannot be taken from: ${messageOf(error)}`);
-        await pause(outageMsBase + fullJitter(failures, outageMsBase, outageMsMax), draining);
-      }
-    }
+  /**
+   * Holds what the store answered to a question of that time. Where our loop stood still since, the answer may have lain unread for
+   * longer than a lease, and the jobs be another's: whose they are is asked again.
+   */
+  async acceptIfOurs(leases: readonly Lease[], askedAt: number): Promise<void> {
+    if (leases.length === 0 || !this.#options.heartbeat.stoodStill(askedAt)) return this.accept(leases);
+    const lost = new Set((await this.source.renew(leases)).map(({ entry }) => entry));
+    this.accept(leases.filter(({ entry }) => !lost.has(entry)));
   }
 
   /** Holds what was taken and starts what has a slot. What we run already, and took again, only gets its new token. */
   accept(leases: readonly Lease[]): void {
     for (const lease of leases) {
-      const known = this.#held.get(lease.entry);
-      if (known) {
-        known.lease = lease;
-        continue;
-      }
-      const held: Held = { lease, stop: new AbortController(), phase: "buffered" };
-      this.#held.set(lease.entry, held);
-      this.#buffer.push(held);
+      const held = this.#holding.add(lease);
+      if (held === undefined) continue;
+      const verdict = this.#verdictBefore(lease);
+      if (verdict) void this.#settle(held, verdict, undefined);
+      else if (aloneMsOf(lease) > 0) void this.#runAlone(held);
+      else this.#holding.buffer.push(held);
     }
-    while (this.#startNext());
+    this.#options.slots.fill();
   }
 
   /** These went to another worker: their handlers are told, and their outcome will not be recorded. */
-  lose(leases: readonly Lease[]): void {
-    for (const lease of leases) {
-      const held = this.#held.get(lease.entry);
-      // One that is being settled learns it from the store; one taken anew is not lost.
-      if (held === undefined || held.lease !== lease || held.phase === "settling") continue;
-      log.warn({ job: lease.name, jobId: lease.id }, "lease lost to another worker");
+  lose(tokens: readonly Token[]): void {
+    for (const held of this.#holding.under(tokens)) {
+      // One that is being settled learns it from the store.
+      if (held.phase === "settling") continue;
+      log.warn({ job: held.lease.name, jobId: held.lease.id }, "lease lost to another worker");
       this.#stop(held, "lost");
-      this.#forget(held);
+      this.#holding.forget(held);
     }
+  }
+
+  /** The heartbeat has handed these back, unstarted, while our loop was blocked. */
+  handedBack(tokens: readonly Token[]): void {
+    for (const held of this.#holding.under(tokens)) if (held.phase === "buffered") this.#release(held);
   }
 
   /**
@@ -165,63 +152,118 @@ export class QueueConsumer {
    */
   async drain(timeoutMs: number, afterStopMs: number): Promise<void> {
     this.#draining = true;
-    const waiting = this.#buffer.splice(0);
-    const handedBack = waiting.map((held) => this.#settle(held, released(attemptOf(held.lease)), undefined));
-    await this.#emptyWithin(timeoutMs);
-    for (const held of this.#running()) this.#stop(held, "stopping");
-    await this.#emptyWithin(afterStopMs);
-    const left = this.#running().map((held) => this.#settle(held, released(attemptOf(held.lease)), undefined));
+    await this.#handBackWaiting();
+    await this.#holding.emptyWithin(timeoutMs);
+    for (const held of this.#holding.in("running")) this.#stop(held, "stopping");
+    await this.#holding.emptyWithin(afterStopMs);
+    const left = this.#holding
+      .in("running")
+      .map((held) => this.#settle(held, released(attemptOf(held.lease)), undefined));
     if (left.length > 0) log.warn({ queue: this.queue, jobs: left.length }, "jobs still running are handed back");
     this.#gone.abort();
     clearInterval(this.#rateTimer);
-    await Promise.all([...handedBack, ...left]);
+    await Promise.all(left);
   }
 
-  /** Starts the oldest buffered job if there is one and a slot for it. */
-  #startNext(): boolean {
-    if (this.#draining || this.#buffer.length === 0 || !this.#slots.take()) return false;
-    const held = this.#buffer.shift()!;
-    held.phase = "running";
-    void this.#run(held).finally(() => this.#slots.release());
-    return true;
+  async #handBackWaiting(): Promise<void> {
+    const waiting = this.#holding.in("buffered");
+    for (const held of waiting) this.#release(held);
+    try {
+      await this.source.handBack(waiting.map(({ lease }) => lease));
+    } catch (error) {
+      log.warn({ queue: this.queue, jobs: waiting.length }, `leases are left to run out: ${messageOf(error)}`);
+    }
+  }
+
+  /** Sets the oldest buffered job aside, for a slot. */
+  claim(): boolean {
+    const held = this.#draining ? undefined : this.#holding.buffer.shift();
+    if (held) this.#claimed.push(held);
+    return held !== undefined;
+  }
+
+  /** Starts what was set aside. */
+  start(): void {
+    if (this.#claimed.length === 0) return;
+    const started = this.#claimed.filter((held) => this.#begin(held));
+    for (let idle = this.#claimed.length - started.length; idle > 0; idle--) this.#options.slots.release();
+    this.#claimed = [];
+    // Not awaited: it is on its way, and a job that was lost is told so by its signal.
+    void this.#note(started.map(({ lease }) => ({ lease, alone: false })));
+    for (const held of started) void this.#run(held).finally(() => this.#options.slots.release());
+  }
+
+  /** A job whose worker died before: nothing starts beside it for a while. */
+  async #runAlone(held: Held): Promise<void> {
+    const { slots } = this.#options;
+    const { alone, letOthers } = await slots.takeAlone();
+    const timer = setTimeout(letOthers, aloneMsOf(held.lease));
+    try {
+      if (this.#draining || !this.#begin(held)) return;
+      if (await this.#note([{ lease: held.lease, alone }])) await this.#run(held);
+      else this.#holding.forget(held);
+    } finally {
+      clearTimeout(timer);
+      slots.release();
+      letOthers();
+    }
+  }
+
+  /** False where it is not ours to run any more. */
+  #begin(held: Held): boolean {
+    const { timeoutMs } = this.#options.definitions.get(held.lease.name)!;
+    if (this.#holding.begin(held, Date.now() + timeoutMs + ignoredDeadlineMs)) return true;
+    if (held.phase === "buffered") this.#release(held);
+    return false;
+  }
+
+  /** Records that these begin. False where the store did not say that they may. */
+  async #note(beginnings: readonly Beginning[]): Promise<boolean> {
+    if (beginnings.length === 0) return true;
+    try {
+      const lost = await this.source.begin(beginnings);
+      this.lose(lost);
+      return lost.length === 0;
+    } catch (error) {
+      log.debug({ queue: this.queue }, `starts are not recorded: ${messageOf(error)}`);
+      return false;
+    }
   }
 
   async #run(held: Held): Promise<void> {
     const { lease } = held;
+    const definition = this.#options.definitions.get(lease.name)!;
     const startedAt = performance.now();
-    const [verdict, ran] = await this.#attempt(held);
-    const durationMs = ran ? performance.now() - startedAt : undefined;
+    const attempt = attemptOf(lease);
+    const verdict = verdictOf(await execute(definition, lease, attempt, held.stop), attempt, definition);
+    const durationMs = performance.now() - startedAt;
     // Lost or handed back meanwhile: its outcome is somebody else's.
-    if (held.stop.signal.reason === "lost") return this.#count(lease, "lost", durationMs);
+    if (held.stop.signal.reason === "lost") return count(lease, true, "lost", durationMs);
     if (held.phase !== "running") return;
     // Not awaited: the slot is free for the next job while the outcome is on its way.
     void this.#settle(held, verdict, durationMs);
   }
 
-  /** The verdict, and whether the handler ran. */
-  async #attempt(held: Held): Promise<readonly [Verdict, boolean]> {
-    const { lease } = held;
+  /** Why a job is not even begun. */
+  #verdictBefore(lease: Lease): Verdict | undefined {
     const attempt = attemptOf(lease);
-    if (lease.fault === "garbled") return [{ to: "discarded", attempts: attempt, reason: "it cannot be read" }, false];
-    if (lease.fault === "newer") return [postponed(attempt, "a later version of scale wrote it"), false];
-    const definition = this.#definitions.get(lease.name);
-    if (definition === undefined) return [postponed(attempt, `no job here is named ${lease.name}`), false];
-    const before = verdictBefore(attempt, lease.deliveries, definition);
-    if (before) return [before, false];
-    return [verdictOf(await execute(definition, lease, attempt, held.stop), attempt, definition), true];
+    if (lease.fault === "garbled") return { to: "discarded", attempts: attempt, reason: "it cannot be read" };
+    if (lease.fault === "newer") return postponed(attempt, "a later version of scale wrote it");
+    const definition = this.#options.definitions.get(lease.name);
+    if (definition === undefined) return postponed(attempt, `no job here is named ${lease.name}`);
+    return verdictBefore(lease, definition);
   }
 
   /** Records a verdict; the job is held, and renewed, until that is done. */
   async #settle(held: Held, verdict: Verdict, durationMs: number | undefined): Promise<void> {
     const { lease } = held;
-    held.phase = "settling";
     this.#settling++;
     this.#finished++;
-    this.#wake();
+    this.#holding.end(held);
     const counted = await this.#record(held, verdict);
     this.#settling--;
-    this.#forget(held);
-    this.#count(lease, counted ? resultOf(verdict.to) : "lost", durationMs);
+    this.#holding.forget(held);
+    count(lease, this.#options.definitions.has(lease.name), counted ? resultOf(verdict.to) : "lost", durationMs);
     if ("reason" in verdict && counted) explain(lease, verdict);
   }
 
@@ -234,65 +276,18 @@ export class QueueConsumer {
     }
   }
 
-  #count(lease: Lease, result: Result, durationMs: number | undefined): void {
-    const { queue, id, name } = lease;
-    const job = this.#definitions.has(name) ? name : "unknown";
-    // The store's clock and ours: a difference of theirs must not become a negative wait.
-    const waitMs = Math.max(0, Date.now() - lease.availableAtMs - (durationMs ?? 0));
-    countProcessed({ queue, job, id, attempt: attemptOf(lease), result, waitMs, durationMs });
-  }
-
-  #running(): Held[] {
-    return [...this.#held.values()].filter(({ phase }) => phase === "running");
-  }
-
   #stop(held: Held, reason: StopReason): void {
     held.stop.abort(reason);
   }
 
-  #forget(held: Held): void {
-    if (held.phase === "buffered") this.#buffer.splice(this.#buffer.indexOf(held), 1);
-    held.phase = "gone";
-    this.#held.delete(held.lease.entry);
-    this.#wake();
-  }
-
-  #wake(): void {
-    this.#changed?.resolve();
-    this.#changed = undefined;
-  }
-
-  #change(): Promise<void> {
-    this.#changed ??= Promise.withResolvers();
-    return this.#changed.promise;
+  /** It has not begun, and goes back. */
+  #release(held: Held): void {
+    this.#holding.forget(held);
+    count(held.lease, this.#options.definitions.has(held.lease.name), "released", undefined);
   }
 
   #measureRate(): void {
     this.#finishedPerSecond = (this.#finished * 1_000) / rateWindowMs;
     this.#finished = 0;
   }
-
-  async #emptyWithin(timeoutMs: number): Promise<void> {
-    const late = Bun.sleep(timeoutMs);
-    let isLate = false;
-    void late.then(() => (isLate = true));
-    while (this.#held.size > 0 && !isLate) await Promise.race([this.#change(), late]);
-  }
-}
-
-/** Why a job did not complete. An error is what somebody should look at: a job that nobody will try again. */
-function explain(lease: Lease, verdict: Extract<Verdict, { readonly reason: string }>): void {
-  const fields = {
-    job: lease.name,
-    jobId: lease.id,
-    attempt: attemptOf(lease),
-    reason: verdict.reason,
-  };
-  if (verdict.to === "discarded") {
-    const message = `job ${lease.name} goes to the dead letters: ${verdict.reason}`;
-    return verdict.asked ? log.info(fields, message) : log.error(fields, message);
-  }
-  const message = `job ${lease.name} is ${verdict.to}: ${verdict.reason}`;
-  const level = verdict.asked ? "info" : "warn";
-  log[level]({ ...fields, delayMs: verdict.delayMs }, message);
 }

@@ -19,7 +19,7 @@ import type { Ending } from "./retry.ts";
 export type StopReason = "lost" | "stopping";
 
 /** Time a handler has to act on its deadline, before its slot is used without it. */
-const ignoredDeadlineMs = 10_000;
+export const ignoredDeadlineMs = 10_000;
 
 /** Never rejects. `stop` is the handler's signal; aborted from outside it carries a StopReason. */
 export function execute(

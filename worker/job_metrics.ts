@@ -45,6 +45,7 @@ const jobSecondsBuckets: readonly number[] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5
 const byJob = new Map<string, Series>();
 const depths = new Map<string, QueueStats>();
 let recovered = 0;
+let blocked = 0;
 
 /** Counts one delivery and writes its line. The job's name must be one this worker defines, or "unknown". */
 export function countProcessed(processed: Processed): void {
@@ -69,6 +70,11 @@ export function countRecovered(jobs: number): void {
   recovered += jobs;
 }
 
+/** A handler has kept the event loop for so long that the heartbeat noticed. */
+export function countBlocked(): void {
+  blocked++;
+}
+
 export function setDepth(queue: string, stats: QueueStats): void {
   depths.set(queue, stats);
 }
@@ -86,6 +92,7 @@ export function publishJobMetrics(slots: { readonly used: number; readonly max: 
   collectHistogram("job_wait_seconds", (report) => {
     for (const { queue, job, waits } of byJob.values()) report({ queue, job }, waits);
   });
+  collect("worker_blocked_total", (report) => report({}, blocked));
   collect("jobs_recovered_total", (report) => report({}, recovered));
   collect("queue_jobs", (report) => {
     for (const [queue, { waiting, delayed, running, dead }] of depths) {

@@ -16,6 +16,7 @@ import {
   connectStores,
   openStores,
   queueStore,
+  queueUrlOf,
   type Stores,
   storeStates,
 } from "../src/runtime/runtime.ts";
@@ -23,12 +24,12 @@ import { messageOf } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
 import { QueueConsumer } from "./consumer.ts";
-import { publishJobMetrics, setDepth } from "./job_metrics.ts";
+import { Heartbeat, type Notice } from "./heartbeat.ts";
+import { countBlocked, publishJobMetrics, setDepth } from "./job_metrics.ts";
 import { jobsPages } from "./jobs_page.ts";
 import { relayOptions, relayOutbox } from "./outbox_relay.ts";
-import { promoteJobs, reclaimLeases, renewLeases } from "./reclaim.ts";
+import { promoteJobs, reclaimLeases } from "./reclaim.ts";
 import { repeat } from "./repeat.ts";
-import { attemptOf } from "./retry.ts";
 import { Slots } from "./slots.ts";
 
 /** Time a handler has between being told to stop and being left behind. */
@@ -55,9 +56,16 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   life.onClose("stores", closeStores);
   const queue = queueStore("role worker");
   const slots = new Slots(config.concurrency);
-  const consumers = consumersOf(config, definitions, queue, slots, `${instance}-${crypto.randomUUID()}`);
+  const owner = `${instance}-${crypto.randomUUID()}`;
+  const queues = queuesOf(definitions);
+  const prefetchMax = config.prefetch ?? Math.max(prefetchMin, 2 * config.concurrency);
+  const heartbeat = startHeartbeat(config, owner, queues, prefetchMax, (notice) => hear(notice, consumers));
+  const consumers = queues.map((name, index) => {
+    const source = queue.consumer(name, owner);
+    return new QueueConsumer({ source, queue: name, definitions, slots, prefetchMax, heartbeat, index });
+  });
+  life.onClose("heartbeat", () => heartbeat.stop());
 
-  const queues = consumers.map((consumer) => consumer.queue);
   const pages = await jobsPages(queue.inspector, { instance, version, queues, slots });
   const admin = startAdmin(config, () => readiness(life, consumers), pages);
   life.onClose("admin", () => admin.close());
@@ -95,36 +103,48 @@ function relay(stores: Stores, config: Config, life: Lifecycle): void {
   life.onClose("outbox", () => over);
 }
 
-/** One consumer a queue that a job names, and the default one, where jobs of other versions may wait. */
-function consumersOf(
+/** The queues that jobs name, and the default one, where jobs of other versions may wait. */
+function queuesOf(definitions: ReadonlyMap<string, JobDefinition>): readonly string[] {
+  return [...new Set([queueDefault, ...Array.from(definitions.values(), (definition) => definition.queue)])];
+}
+
+function startHeartbeat(
   config: Config,
-  definitions: ReadonlyMap<string, JobDefinition>,
-  queue: Queue,
-  slots: Slots,
   owner: string,
-): readonly QueueConsumer[] {
-  const names = new Set([queueDefault, ...Array.from(definitions.values(), (definition) => definition.queue)]);
-  const prefetchMax = config.prefetch ?? Math.max(prefetchMin, 2 * config.concurrency);
-  return Array.from(names, (name) => {
-    const source = queue.consumer(name, owner);
-    return new QueueConsumer({ source, queue: name, definitions, slots, prefetchMax });
+  queues: readonly string[],
+  prefetchMax: number,
+  onNotice: (notice: Notice) => void,
+): Heartbeat {
+  const { command, logLevel, logFormat, instance, namespace, jobLease } = config;
+  return new Heartbeat({
+    url: queueUrlOf(config)!,
+    namespace,
+    owner,
+    queues,
+    leaseMs: jobLease,
+    // Unfinished ones, as many whose outcome is on its way, and what was taken over meanwhile.
+    heldMax: 3 * queues.length * (config.concurrency + Math.max(1, prefetchMax)),
+    log: { command, logLevel, logFormat, instance },
+    onNotice,
   });
+}
+
+function hear(notice: Notice, consumers: readonly QueueConsumer[]): void {
+  if (notice.kind === "blocked") return countBlocked();
+  if (notice.kind === "lost") consumers[notice.queue]!.lose(notice.tokens);
+  if (notice.kind === "handedBack") consumers[notice.queue]!.handedBack(notice.tokens);
 }
 
 /** Starts taking; returns what stops it: the loops, then the jobs, then the leases nobody was told about. */
 function consume(consumers: readonly QueueConsumer[], config: Config, draining: AbortSignal): () => Promise<void> {
-  const gone = new AbortController();
   const loops = consumers.flatMap((consumer) => [
     consumer.run(draining),
     promoteJobs(consumer, draining),
     reclaimLeases(consumer, config.jobLease, draining),
   ]);
-  const renewing = consumers.map((consumer) => renewLeases(consumer, config.jobLease, gone.signal));
   return async () => {
     await Promise.all(loops);
     await Promise.all(consumers.map((consumer) => consumer.drain(config.drainTimeout, afterStopMs)));
-    gone.abort();
-    await Promise.all(renewing);
     await Promise.all(consumers.map(handBackUnseen));
   };
 }
@@ -134,7 +154,7 @@ async function handBackUnseen({ source, queue }: QueueConsumer): Promise<void> {
   try {
     const unseen = await source.held(heldBatchMax);
     if (unseen.length > 0) log.info({ queue, jobs: unseen.length }, "jobs delivered but never seen are handed back");
-    await source.settle(unseen.map((lease) => ({ to: "available", lease, attempts: attemptOf(lease) - 1 })));
+    await source.handBack(unseen);
   } catch (error) {
     log.warn({ queue }, `leases are left to run out: ${messageOf(error)}`);
   }

@@ -1,8 +1,8 @@
 /**
  * What becomes of an attempt: a pure function from what happened to a verdict. Acting on it is consumer.ts.
  *
- * Only attempts that failed by themselves count. One that was handed back, or that nobody here could run, did not happen; one whose
- * worker died was counted by its delivery.
+ * Only attempts that began count. One that was handed back, or that nobody here could run, did not happen; one that began and whose
+ * worker died was counted when it began.
  */
 import { fullJitter } from "../src/std/backoff.ts";
 import type { Lease } from "../src/store/queue/queue.ts";
@@ -35,12 +35,23 @@ export interface Policy {
 
 /** A newer worker that knows the job may be a deploy away. */
 const postponeMs = 15_000;
-/** How often a job may be handed to a worker that then dies, whatever its attempts: most of those had not even begun it. */
+/** Workers a job may take with it, whatever its attempts. */
 const deathsMax = 3;
+/** How long a job keeps others from starting beside it after its first worker died, and after more did. */
+const aloneMs = { once: 150, often: 30_000 } as const;
 
 /** The number of the attempt that a lease is for; the first is 1. */
-export function attemptOf(lease: Lease): number {
-  return lease.attempts + lease.deliveries;
+export function attemptOf(lease: Pick<Lease, "attempts" | "starts">): number {
+  return lease.attempts + lease.starts + 1;
+}
+
+/**
+ * How long nothing may start beside a job, 0 where it is under no suspicion. One death is mostly a deploy or a machine, and the fleet
+ * must not run one job at a time for it; a job that dies twice gets the time to show whether it was the one.
+ */
+export function aloneMsOf({ starts }: Pick<Lease, "starts">): number {
+  if (starts === 0) return 0;
+  return starts === 1 ? aloneMs.once : aloneMs.often;
 }
 
 /** After the attempt with this number. */
@@ -64,13 +75,18 @@ export function verdictOf(ending: Ending, attempt: number, policy: Policy, rando
 }
 
 /**
- * Before an attempt: why it must not even begin, or undefined. Of `deliveries` in a row all but this one ended with a worker that died
- * or hung; one of those may have been the job's doing, so it ends once its attempts are used up and it had three such chances.
+ * Before an attempt: why it must not even begin, or undefined. Its last `starts` attempts ended with a worker that died or hung. Others
+ * may have been running beside it: so it ends once it did that three times and the last time was alone, or has no attempts left.
  */
-export function verdictBefore(attempt: number, deliveries: number, policy: Policy): Verdict | undefined {
-  const deaths = deliveries - 1;
-  if (attempt <= policy.attemptsMax || deaths < deathsMax) return undefined;
-  return { to: "discarded", attempts: attempt - 1, reason: `its worker died or hung ${deaths} times in a row` };
+export function verdictBefore(
+  lease: Pick<Lease, "attempts" | "starts" | "alone">,
+  policy: Policy,
+): Verdict | undefined {
+  const { starts, alone } = lease;
+  const attempts = attemptOf(lease) - 1;
+  if (starts < deathsMax || (!alone && attempts < policy.attemptsMax)) return undefined;
+  const reason = `its worker died or hung ${starts} times in a row${alone ? ", the last time with nothing else running" : ""}`;
+  return { to: "discarded", attempts, reason };
 }
 
 /** For a job that is handed back: the attempt did not happen. */

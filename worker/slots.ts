@@ -1,11 +1,42 @@
-/** The slots of this worker, shared by its queues. Whoever waits is offered a free one in turn, so that no queue starves another. */
+/**
+ * The slots of this worker, shared by its queues. Free ones are offered in turn, so that no queue starves another; a job whose worker
+ * died before gets one alone, so that the next crash has one suspect.
+ *
+ *      open ──takeAlone──▶ closing ──empty, or late──▶ alone ──let others──▶ open
+ *
+ * Invariant: while closing or alone nothing starts. What runs already is waited for only so long: a worker full of jobs of an hour must
+ * still recover those of another within seconds.
+ */
+
+/** A queue that has jobs to start. */
+export interface SlotUser {
+  /** Sets one job aside, for which a slot is free; false where there is none. */
+  claim(): boolean;
+  /** Starts what was set aside. */
+  start(): void;
+}
+
+/** A slot taken while nothing else starts. */
+export interface AloneSlot {
+  /** Whether nothing else runs either. */
+  readonly alone: boolean;
+  /** Others may start again. Idempotent; the slot itself is kept until release(). */
+  readonly letOthers: () => void;
+}
+
+/** Time that other jobs have to end before one that should be alone starts beside them. */
+const aloneWaitMs = 1_000;
 
 export class Slots {
   readonly max: number;
   #free: number;
-  /** Each starts a job if it has one and can take a slot. */
-  readonly #users: (() => boolean)[] = [];
+  readonly #users: SlotUser[] = [];
   #turn = 0;
+  #filling = false;
+  #open = true;
+  /** Resolved when a slot is released; made by whoever waits for it. */
+  #released: PromiseWithResolvers<void> | undefined;
+  readonly #alone: (() => void)[] = [];
 
   constructor(max: number) {
     this.max = max;
@@ -16,23 +47,63 @@ export class Slots {
     return this.max - this.#free;
   }
 
-  /** Registers a user of slots. `start` begins one job, by a slot it takes, and says whether it did. */
-  share(start: () => boolean): void {
-    this.#users.push(start);
+  share(user: SlotUser): void {
+    this.#users.push(user);
   }
 
-  take(): boolean {
-    if (this.#free === 0) return false;
-    this.#free--;
-    return true;
+  /** Offers what is free, in turn: first each job is chosen, then all begin, which is one message to the store. */
+  fill(): void {
+    let idle = 0;
+    while (this.#open && this.#free > 0 && idle < this.#users.length) {
+      this.#turn = (this.#turn + 1) % this.#users.length;
+      if (this.#users[this.#turn]!.claim()) {
+        this.#free--;
+        idle = 0;
+      } else idle++;
+    }
+    for (const user of this.#users) user.start();
   }
 
-  /** Gives a slot back, and offers it to the next in turn. */
+  /** Gives a slot back. What else ends in this turn of the microtasks is offered together. */
   release(): void {
     this.#free++;
-    for (let asked = 0; asked < this.#users.length; asked++) {
-      this.#turn = (this.#turn + 1) % this.#users.length;
-      if (this.#users[this.#turn]!()) return;
-    }
+    this.#released?.resolve();
+    this.#released = undefined;
+    if (this.#filling) return;
+    this.#filling = true;
+    queueMicrotask(() => {
+      this.#filling = false;
+      this.fill();
+    });
+  }
+
+  /** One caller at a time; the others wait for their turn. */
+  async takeAlone(): Promise<AloneSlot> {
+    while (!this.#open) await new Promise<void>((next) => this.#alone.push(next));
+    this.#open = false;
+    const late = Bun.sleep(aloneWaitMs).then(() => true);
+    while (this.used > 0 && !(await Promise.race([late, this.#aRelease().then(() => false)])));
+    while (this.#free === 0) await this.#aRelease();
+    this.#free--;
+    let letOthers = () => this.#reopen();
+    return {
+      alone: this.used === 1,
+      letOthers: () => {
+        letOthers();
+        letOthers = () => undefined;
+      },
+    };
+  }
+
+  /** First those that waited start, then the next that wants to be alone. */
+  #reopen(): void {
+    this.#open = true;
+    this.fill();
+    this.#alone.shift()?.();
+  }
+
+  #aRelease(): Promise<void> {
+    this.#released ??= Promise.withResolvers();
+    return this.#released.promise;
   }
 }

@@ -125,6 +125,7 @@ export const metricTable = {
     labels: ["queue", "job"],
   },
   jobs_recovered_total: { type: "counter", help: "Jobs taken over from a worker that went silent" },
+  worker_blocked_total: { type: "counter", help: "Times a job kept the event loop so long that the heartbeat noticed" },
   worker_slots: { type: "gauge", help: "Jobs run at a time (--concurrency)" },
   worker_slots_used: { type: "gauge", help: "Jobs running" },
   outbox_relayed_total: { type: "counter", help: "Outbox rows moved to where they belong", labels: ["kind"] },

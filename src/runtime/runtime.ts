@@ -36,7 +36,7 @@ let prober: ReturnType<typeof setInterval> | undefined;
 /** Opens what the configuration names, without waiting for a connection. */
 export function openStores(config: Config): Stores {
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
-  const queueUrl = config.queueUrl ?? config.redisUrl;
+  const queueUrl = queueUrlOf(config);
   const { namespace } = config;
   settings = config;
   stores = {
@@ -63,6 +63,11 @@ function queueOptions(config: Config): OpenQueueOptions {
     deadLettersMax: config.jobDeadMax,
     deadLettersAge: config.jobDeadAge,
   };
+}
+
+/** Where the queue is. */
+export function queueUrlOf({ queueUrl, redisUrl }: Pick<Config, "queueUrl" | "redisUrl">): string | undefined {
+  return queueUrl ?? redisUrl;
 }
 
 function sqlOptions(config: Config): SqlOptions {

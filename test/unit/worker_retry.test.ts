@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 
-import { postponed, verdictBefore, verdictOf } from "../../worker/retry.ts";
+import { aloneMsOf, attemptOf, postponed, verdictBefore, verdictOf } from "../../worker/retry.ts";
 
 const policy = { attemptsMax: 10, backoff: { baseMs: 15_000, maxMs: 3_600_000 } };
 const failed = { kind: "failed", reason: "no" } as const;
@@ -50,21 +50,25 @@ test("a handler that says what it wants gets it: never again, then, later", () =
   });
 });
 
-test("a job whose worker died in its last attempt is not begun once more", () => {
-  expect(verdictBefore(10, 10, policy)).toBeUndefined();
-  expect(verdictBefore(11, 11, policy)).toMatchObject({ to: "discarded", attempts: 10 });
-});
-
-test("a job of few attempts outlives workers that died before they began it, but not for ever", () => {
-  const once = { ...policy, attemptsMax: 1 };
-  expect([1, 2, 3].map((deliveries) => verdictBefore(deliveries, deliveries, once))).toEqual([
-    undefined,
-    undefined,
-    undefined,
-  ]);
-  expect(verdictBefore(4, 4, once)).toEqual({
+test("of attempts that began and never ended each counts, and after three the job must not begin again", () => {
+  const died = (starts: number, attempts = 0, alone = false) => verdictBefore({ attempts, starts, alone }, policy);
+  expect(attemptOf({ attempts: 2, starts: 3 })).toBe(6);
+  expect([died(0), died(1), died(2, 9), died(3), died(8)]).toEqual(Array.from({ length: 5 }, () => undefined));
+  expect([died(1, 0, true), died(2, 0, true)]).toEqual([undefined, undefined]);
+  expect(died(10)).toEqual({ to: "discarded", attempts: 10, reason: "its worker died or hung 10 times in a row" });
+  expect(died(3, 0, true)).toEqual({
     to: "discarded",
     attempts: 3,
-    reason: "its worker died or hung 3 times in a row",
+    reason: "its worker died or hung 3 times in a row, the last time with nothing else running",
   });
+});
+
+test("a job of few attempts outlives workers that died with others beside it, but not for ever", () => {
+  const once = { ...policy, attemptsMax: 1 };
+  const verdicts = [0, 1, 2, 3].map((starts) => verdictBefore({ attempts: 0, starts, alone: false }, once)?.to);
+  expect(verdicts).toEqual([undefined, undefined, undefined, "discarded"]);
+});
+
+test("a job is alone only where it is under suspicion", () => {
+  expect([0, 1, 2, 5].map((starts) => aloneMsOf({ starts }))).toEqual([0, 150, 30_000, 30_000]);
 });

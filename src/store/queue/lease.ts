@@ -1,6 +1,6 @@
 /** From a stored job to a lease, and from a settlement back to what is stored: the same in every driver. */
 import { amendEnvelope, type Amendment, decodeEnvelope, encodeCompleted } from "./envelope.ts";
-import type { DeadLetter, Lease, Settlement } from "./queue.ts";
+import type { Beginning, DeadLetter, Lease, Settlement } from "./queue.ts";
 
 export interface Delivery {
   readonly queue: string;
@@ -8,13 +8,23 @@ export interface Delivery {
   /** Where the driver holds it; for a job stored for the first time also its id. */
   readonly entry: string;
   readonly deliveries: number;
+  /** What `begun` wrote, or "" where it was not begun since it was stored. */
+  readonly mark: string;
   readonly availableAtMs: number;
   readonly envelope: string;
 }
 
 export function leaseOf(delivery: Delivery): Lease {
+  const { mark, ...held } = delivery;
   const { id, reason: _, history: _events, ended: _ended, ...job } = decodeEnvelope(delivery.envelope);
-  return { ...delivery, ...job, id: `${delivery.queue}:${id ?? delivery.entry}` };
+  const alone = mark.endsWith("a");
+  const starts = mark === "" ? 0 : Number.parseInt(mark, 10);
+  return { ...held, ...job, starts, alone, id: `${delivery.queue}:${id ?? delivery.entry}` };
+}
+
+/** How a driver notes that a job begins: how often it has now, and whether nothing runs beside it. */
+export function markOf({ lease, alone }: Beginning): string {
+  return `${lease.starts + 1}${alone ? "a" : ""}`;
 }
 
 /** The job's id without its queue: how the driver knows it. */
@@ -39,8 +49,8 @@ export function completedRecord({
   result = "",
   durationMs = 0,
 }: Extract<Settlement, { to: "completed" }>): string {
-  const { name, attempts, deliveries, enqueuedAtMs } = lease;
-  const job = { name, attempts: attempts + deliveries, enqueuedAtMs };
+  const { name, attempts, starts, enqueuedAtMs } = lease;
+  const job = { name, attempts: attempts + starts + 1, enqueuedAtMs };
   return encodeCompleted(job, { atMs: Date.now(), durationMs: Math.round(durationMs) }, result);
 }
 

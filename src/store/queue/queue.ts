@@ -34,21 +34,29 @@ export interface Ticks {
   readonly lastMs: readonly number[];
 }
 
+/** With the owner's name, what an attempt must still have for its outcome to count. */
+export interface Token {
+  /** Where the driver holds this delivery. */
+  readonly entry: string;
+  /** How often it was handed to a worker since it was stored, this time included. */
+  readonly deliveries: number;
+}
+
 /** A job in the hands of one worker, until it is settled or the lease runs out. */
-export interface Lease {
+export interface Lease extends Token {
   readonly queue: string;
   /** QUEUE:…, the same from the first enqueue through every retry. */
   readonly id: string;
-  /** Where the driver holds this delivery. */
-  readonly entry: string;
   readonly owner: string;
-  /** How often it was handed to a worker since attempts were last counted, this time included. With the owner, the token. */
-  readonly deliveries: number;
   readonly name: string;
   /** JSON text. */
   readonly payload: string;
-  /** Attempts counted before: this one is attempts + deliveries, so a worker that died has used one up. */
+  /** Attempts counted before. */
   readonly attempts: number;
+  /** Attempts since then that began and had no ending: their workers died, hung or lost it. Being handed over is no attempt. */
+  readonly starts: number;
+  /** Whether nothing else was running where it was last begun without an ending: then nobody else is to blame. */
+  readonly alone: boolean;
   readonly unique: string | undefined;
   readonly trace: string | undefined;
   /** When it was enqueued, where its id does not say. */
@@ -133,6 +141,8 @@ export interface Queue {
 
   /** The taking side of one queue, under a name no other process uses. */
   consumer(queue: string, owner: string): Consumer;
+  /** The holding side alone, for an owner whose consumer is elsewhere. */
+  keeper(queue: string, owner: string): Keeper;
 
   /** The operator's side: looking at jobs and steering them. */
   readonly inspector: Inspector;
@@ -145,16 +155,34 @@ export interface Queue {
   close(): Promise<void>;
 }
 
-export interface Consumer {
+/** Holds what one owner was given, from a thread or process of its own: it neither takes nor settles. */
+export interface Keeper {
+  /** Starts the time of leases again. Returns those that are no longer ours: their handlers must stop. */
+  renew(tokens: readonly Token[]): Promise<readonly Token[]>;
+  /** Makes jobs that were not begun available again, as if they had never been taken. Those no longer ours are left alone. */
+  handBack(tokens: readonly Token[]): Promise<void>;
+}
+
+/** A job that is about to run. */
+export interface Beginning {
+  readonly lease: Lease;
+  /** Whether nothing else runs beside it. */
+  readonly alone: boolean;
+}
+
+export interface Consumer extends Keeper {
   /**
    * Up to `max` available jobs, oldest first. Waits up to `waitMs` for the first; returns what it has, perhaps nothing, once the
    * signal is aborted. One call at a time.
    */
   take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]>;
+  /**
+   * Records that attempts begin. It is on its way to the store when this returns: a job that kills its process at once has been
+   * counted. Returns the leases that were no longer ours: those must not run.
+   */
+  begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]>;
   /** Records outcomes, in one round trip. Returns the leases that were no longer ours: their outcome does not count. */
   settle(settlements: readonly Settlement[]): Promise<readonly Lease[]>;
-  /** Starts the time of leases again. Returns those that are no longer ours: their handlers must stop. */
-  renew(leases: readonly Lease[]): Promise<readonly Lease[]>;
   /** Takes over up to `max` jobs whose lease was not renewed for `leaseMs`. */
   reclaim(max: number, leaseMs: number): Promise<readonly Lease[]>;
   /** Everything leased to this owner: also what was delivered to a connection that broke before the answer was read. */

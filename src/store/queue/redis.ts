@@ -13,6 +13,7 @@ import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueSta
 import { RedisConsumer } from "./redis_consumer.ts";
 import { RedisInspector } from "./redis_inspector.ts";
 import { keysOf, queuesKey } from "./redis_keys.ts";
+import { RedisLeases } from "./redis_leases.ts";
 import * as once from "./redis_once.ts";
 import * as scripts from "./redis_scripts.ts";
 
@@ -28,6 +29,7 @@ export class RedisQueue implements Queue {
   /** Queues that operators can find already, as far as this process knows. */
   readonly #known = new Set<string>();
   readonly inspector: Inspector;
+  #worker: RedisConnection | undefined;
 
   constructor(url: string, limits: QueueLimits) {
     this.#url = url;
@@ -122,10 +124,25 @@ export class RedisQueue implements Queue {
   }
 
   consumer(queue: string, owner: string): Consumer {
-    const keys = keysOf(this.#limits.namespace, queue);
-    const consumer = new RedisConsumer(queue, owner, keys, this.#url, this.#connection, this.#limits);
+    const leases = this.keeper(queue, owner);
+    const consumer = new RedisConsumer(queue, leases, this.#url, this.#working(), this.#limits);
     this.#consumers.push(consumer);
     return consumer;
+  }
+
+  keeper(queue: string, owner: string): RedisLeases {
+    return new RedisLeases(owner, keysOf(this.#limits.namespace, queue), this.#working());
+  }
+
+  /** The connection of the taking side. Each command is written at once: the note that a job begins must be out before it does. */
+  #working(): RedisConnection {
+    this.#worker ??= new RedisConnection(this.#url, {
+      name: `${this.#limits.namespace}-work`,
+      onLostReply: "fail",
+      operationTimeoutMs,
+      unpipelined: true,
+    });
+    return this.#worker;
   }
 
   async stats(queue: string): Promise<QueueStats> {
@@ -167,6 +184,7 @@ export class RedisQueue implements Queue {
 
   async close(): Promise<void> {
     await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.close()));
+    this.#worker?.close();
     this.#connection.close();
   }
 }

@@ -2,9 +2,7 @@
  * The taking side of a queue on Redis: a consumer of the group, with a connection of its own for the blocking read and the queue's
  * for everything else. The transitions are redis_scripts.ts.
  */
-import type { Redis } from "ioredis";
-
-import { isReply, RedisConnection } from "../redis/connection.ts";
+import { RedisConnection } from "../redis/connection.ts";
 import {
   listOf,
   numberOf,
@@ -14,11 +12,12 @@ import {
   textOf,
   textsOf,
 } from "../redis/script.ts";
-import { completedRecord, envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
+import { completedRecord, envelopeAfter, idInQueue, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
-import type { Consumer, Lease, Orders, Settlement } from "./queue.ts";
+import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import { prune as pruneDone } from "./redis_inspector_scripts.ts";
 import { type QueueKeys, queuesKey } from "./redis_keys.ts";
+import { RedisLeases } from "./redis_leases.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** Room for a round trip on top of the time a read waits by intention. */
@@ -33,30 +32,23 @@ type To<T extends Settlement["to"]> = Extract<Settlement, { to: T }>;
 
 export class RedisConsumer implements Consumer {
   readonly #queue: string;
-  readonly #owner: string;
-  readonly #keys: QueueKeys;
+  readonly #leases: RedisLeases;
   readonly #limits: QueueLimits;
   readonly #commands: RedisConnection;
   readonly #reader: RedisConnection;
   #readerId: Promise<number> | undefined;
   #cursor = "0-0";
+  /** Number of the connection on which the server was given the script that must not wait. */
+  #prepared = 0;
 
-  constructor(
-    queue: string,
-    owner: string,
-    keys: QueueKeys,
-    url: string,
-    commands: RedisConnection,
-    limits: QueueLimits,
-  ) {
+  constructor(queue: string, leases: RedisLeases, url: string, commands: RedisConnection, limits: QueueLimits) {
     this.#queue = queue;
-    this.#owner = owner;
-    this.#keys = keys;
+    this.#leases = leases;
     this.#limits = limits;
     this.#commands = commands;
     this.#reader = new RedisConnection(url, {
       name: `${limits.namespace}-take-${queue}`,
-      blocking: true,
+      unpipelined: true,
       onLostReply: "fail",
       operationTimeoutMs: graceMs,
     });
@@ -75,7 +67,8 @@ export class RedisConsumer implements Consumer {
     };
     signal.addEventListener("abort", interrupt, { once: true });
     try {
-      return await this.#withGroup(() => this.#read(max, waitMs));
+      await this.#prepare();
+      return await this.#leases.withGroup(() => this.#read(max, waitMs));
     } finally {
       signal.removeEventListener("abort", interrupt);
       clearInterval(interrupter);
@@ -83,24 +76,25 @@ export class RedisConsumer implements Consumer {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<readonly Lease[]> {
-    const { stream, delayed, delayedJobs, dead, deadJobs, unique, moved, progress, cancel, counts } = this.#keys;
+    const { stream, started, delayed, delayedJobs, dead, deadJobs, unique, moved } = this.#keys;
+    const { progress, cancel, counts } = this.#keys;
     const lost = await Promise.all([
       this.#ended("completed", pick(settlements, "completed"), completedRecord),
       this.#ended("cancelled", pick(settlements, "cancelled"), envelopeAfter),
       this.#fenced(
         scripts.delay,
-        [stream, delayed, delayedJobs, moved, counts],
+        [stream, delayed, delayedJobs, moved, counts, started],
         [],
         pick(settlements, "retryable", "scheduled"),
         (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to), to.to === "retryable" ? 1 : 0],
       ),
-      this.#fenced(scripts.release, [stream, moved], [], pick(settlements, "available"), (to) => [
+      this.#fenced(scripts.release, [stream, moved, started], [], pick(settlements, "available"), (to) => [
         idInQueue(to.lease),
         envelopeAfter(to),
       ]),
       this.#fenced(
         scripts.discard,
-        [stream, dead, deadJobs, unique, moved, progress, cancel, counts],
+        [stream, dead, deadJobs, unique, moved, progress, cancel, counts, started],
         [this.#limits.deadLettersMax],
         pick(settlements, "discarded"),
         (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
@@ -115,8 +109,8 @@ export class RedisConsumer implements Consumer {
     settlements: readonly S[],
     recordOf: (settlement: S) => string,
   ): Promise<readonly Lease[]> {
-    const { stream, unique, moved, done, doneJobs, progress, cancel, counts } = this.#keys;
-    const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts];
+    const { stream, unique, moved, done, doneJobs, progress, cancel, counts, started } = this.#keys;
+    const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts, started];
     return this.#fenced(scripts.complete, keys, [outcome, this.#limits.completedMax], settlements, (settlement) => {
       const { lease } = settlement;
       const keepMs = Math.ceil(("keepMs" in settlement ? settlement.keepMs : undefined) ?? this.#limits.completedAge);
@@ -124,29 +118,34 @@ export class RedisConsumer implements Consumer {
     });
   }
 
-  renew(leases: readonly Lease[]): Promise<readonly Lease[]> {
-    return this.#fenced(
-      scripts.renew,
-      [this.#keys.stream],
-      [],
-      leases.map((lease) => ({ lease })),
-      () => [],
-    );
+  begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
+    const { stream, started } = this.#keys;
+    return this.#fenced(scripts.begin, [stream, started], [], beginnings, (one) => [markOf(one)]);
+  }
+
+  renew(tokens: readonly Token[]): Promise<readonly Token[]> {
+    return this.#leases.renew(tokens);
+  }
+
+  handBack(tokens: readonly Token[]): Promise<void> {
+    return this.#leases.handBack(tokens);
   }
 
   async reclaim(max: number, leaseMs: number): Promise<readonly Lease[]> {
-    return this.#withGroup(async () => {
+    const { stream, started } = this.#keys;
+    return this.#leases.withGroup(async () => {
       const args = [this.#owner, leaseMs, max, this.#cursor];
-      const reply = listOf(await this.#script("reclaim jobs", scripts.reclaim, [this.#keys.stream], args));
+      const reply = listOf(await this.#script("reclaim jobs", scripts.reclaim, [stream, started], args));
       this.#cursor = textOf(reply[0]);
-      return this.#leases(reply.slice(1));
+      return this.#leasesIn(reply.slice(1));
     });
   }
 
   async held(max: number): Promise<readonly Lease[]> {
-    return this.#withGroup(async () => {
-      const reply = await this.#script("list leases", scripts.held, [this.#keys.stream], [this.#owner, max]);
-      return this.#leases(listOf(reply));
+    const { stream, started } = this.#keys;
+    return this.#leases.withGroup(async () => {
+      const reply = await this.#script("list leases", scripts.held, [stream, started], [this.#owner, max]);
+      return this.#leasesIn(listOf(reply));
     });
   }
 
@@ -192,6 +191,15 @@ export class RedisConsumer implements Consumer {
     await forget.catch(() => undefined);
   }
 
+  /** A server that does not know a script yet is told in a second round trip: not when a job is about to begin. */
+  async #prepare(): Promise<void> {
+    const { connects } = this.#commands;
+    if (this.#prepared === connects && connects > 0) return;
+    const { stream, started } = this.#keys;
+    await this.#script("prepare to take jobs", scripts.begin, [stream, started], [this.#owner]);
+    this.#prepared = this.#commands.connects;
+  }
+
   async #read(max: number, waitMs: number): Promise<readonly Lease[]> {
     const { stream } = this.#keys;
     const wait = Math.max(1, Math.ceil(waitMs));
@@ -204,7 +212,8 @@ export class RedisConsumer implements Consumer {
     const entries = reply === null ? [] : listOf(listOf((reply as readonly ScriptReply[])[0])[1]);
     return entries.map((entry) => {
       const [id, fields] = listOf(entry);
-      return this.#lease(textOf(id), 1, textsOf(fields)[1] ?? "");
+      const [, envelope = "", , mark = ""] = textsOf(fields);
+      return this.#lease(textOf(id), 1, mark, envelope);
     });
   }
 
@@ -214,36 +223,14 @@ export class RedisConsumer implements Consumer {
     unblocked?.catch(() => undefined);
   }
 
-  /**
-   * Runs one transition for many leases; returns those that were lost. `rest` is what the script wants to know of each after entry and
-   * deliveries.
-   */
-  async #fenced<T extends { readonly lease: Lease }>(
+  #fenced<T extends { readonly lease: Lease }>(
     chosen: Script,
     keys: readonly string[],
     first: readonly ScriptArgument[],
     items: readonly T[],
     rest: (item: T) => readonly ScriptArgument[],
   ): Promise<readonly Lease[]> {
-    if (items.length === 0) return [];
-    const leases = items.map(({ lease }) => lease);
-    const args: ScriptArgument[] = [this.#owner, ...first];
-    for (const item of items) args.push(item.lease.entry, item.lease.deliveries, ...rest(item));
-    return this.#withGroup(async () => {
-      const lost = new Set(textsOf(await this.#script("settle jobs", chosen, keys, args)));
-      return lost.size === 0 ? [] : leases.filter(({ entry }) => lost.has(entry));
-    });
-  }
-
-  /** Makes the group where there is none, as after FLUSHALL. From 0: what was enqueued since must be seen. */
-  async #withGroup<T>(operation: () => Promise<T>): Promise<T> {
-    try {
-      return await operation();
-    } catch (error) {
-      if (!isReply(error, "NOGROUP") && !isReply(error, "UNBLOCKED")) throw error;
-      await this.#commands.run("create the group", (client) => createGroup(client, this.#keys.stream));
-      return await operation();
-    }
+    return this.#leases.fenced(chosen, keys, first, items, ({ lease }) => lease, rest);
   }
 
   #script(
@@ -252,29 +239,30 @@ export class RedisConsumer implements Consumer {
     keys: readonly string[],
     args: readonly ScriptArgument[],
   ): Promise<ScriptReply> {
-    return this.#commands.run(what, (client) => chosen(client, keys, args));
+    return this.#leases.script(what, chosen, keys, args);
   }
 
-  /** From entry, deliveries, envelope of each, flat. */
-  #leases(flat: readonly ScriptReply[]): readonly Lease[] {
+  get #keys(): QueueKeys {
+    return this.#leases.keys;
+  }
+
+  get #owner(): string {
+    return this.#leases.owner;
+  }
+
+  /** From entry, deliveries, mark, envelope of each, flat. */
+  #leasesIn(flat: readonly ScriptReply[]): readonly Lease[] {
     const leases: Lease[] = [];
-    for (let index = 0; index + 2 < flat.length; index += 3) {
-      leases.push(this.#lease(textOf(flat[index]), numberOf(flat[index + 1]), textOf(flat[index + 2])));
+    for (let index = 0; index + 3 < flat.length; index += 4) {
+      const deliveries = numberOf(flat[index + 1]);
+      leases.push(this.#lease(textOf(flat[index]), deliveries, textOf(flat[index + 2]), textOf(flat[index + 3])));
     }
     return leases;
   }
 
-  #lease(entry: string, deliveries: number, envelope: string): Lease {
+  #lease(entry: string, deliveries: number, mark: string, envelope: string): Lease {
     const availableAtMs = millisecondsOf(entry);
-    return leaseOf({ queue: this.#queue, owner: this.#owner, entry, deliveries, availableAtMs, envelope });
-  }
-}
-
-async function createGroup(client: Redis, stream: string): Promise<void> {
-  try {
-    await client.xgroup("CREATE", stream, scripts.group, "0", "MKSTREAM");
-  } catch (error) {
-    if (!isReply(error, "BUSYGROUP")) throw error;
+    return leaseOf({ queue: this.#queue, owner: this.#owner, entry, deliveries, mark, availableAtMs, envelope });
   }
 }
 

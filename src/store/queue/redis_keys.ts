@@ -3,6 +3,7 @@
 /** The keys of one queue; all in one slot of a cluster. */
 export interface QueueKeys {
   readonly stream: string;
+  readonly started: string;
   readonly delayed: string;
   readonly delayedJobs: string;
   readonly dead: string;
@@ -24,6 +25,7 @@ export function keysOf(namespace: string, queue: string): QueueKeys {
   const tag = `{${namespace}:q:${queue}}`;
   return {
     stream: `${tag}:stream`,
+    started: `${tag}:started`,
     delayed: `${tag}:delayed`,
     delayedJobs: `${tag}:delayed:jobs`,
     dead: `${tag}:dead`,

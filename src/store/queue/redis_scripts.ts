@@ -5,6 +5,8 @@
  * Keys of a queue, all with its hash tag {NAMESPACE:q:NAME}:
  *      :stream        available and running jobs; a lease is a pending entry of the group `workers`
  *      :delayed       sorted set of scheduled and retryable jobs: id → due, in ms        :delayed:jobs   hash: id → envelope
+ *      :started       hash: entry of a job that began and has no outcome → its mark: how often, `a` behind it where nothing ran beside it.
+ *                     An entry that was handed back has it as a second field.
  *      :dead          sorted set of discarded jobs: id → when, in ms                      :dead:jobs      hash: id → envelope
  *      :unique        hash: unique key → id of the job that holds it
  *      :sequence      number of the last delayed job: an id for what has no stream entry yet
@@ -26,9 +28,10 @@ local function ours(owner, entry, deliveries)
   local pending = redis.call('XPENDING', KEYS[1], '${group}', entry, entry, 1)[1]
   return pending and pending[2] == owner and pending[4] == tonumber(deliveries)
 end
-local function leave(moved, entry, id)
+local function leave(moved, started, entry, id)
   redis.call('XACK', KEYS[1], '${group}', entry)
   redis.call('XDEL', KEYS[1], entry)
+  redis.call('HDEL', started, entry)
   if entry ~= id then redis.call('HDEL', moved, id) end
 end`;
 
@@ -110,8 +113,23 @@ if not nextDue[2] then return -1 end
 return math.max(0, math.ceil(nextDue[2] - moment))`);
 
 /**
- * running → completed | cancelled. KEYS: stream, unique, moved, done, done:jobs, progress, cancel, counts. ARGV: owner, outcome, most
- * kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
+ * running, begun. KEYS: stream, started. ARGV: owner, then of each lease entry, deliveries, mark. Returns lost entries. Whoever takes the
+ * job over finds the mark.
+ */
+export const begin = script(`${fence}
+local lost, marks = {}, {}
+for i = 2, #ARGV, 3 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    marks[#marks + 1] = ARGV[i]
+    marks[#marks + 1] = ARGV[i + 2]
+  else lost[#lost + 1] = ARGV[i] end
+end
+if #marks > 0 then redis.call('HSET', KEYS[2], unpack(marks)) end
+return lost`);
+
+/**
+ * running → completed | cancelled. KEYS: stream, unique, moved, done, done:jobs, progress, cancel, counts, started. ARGV: owner,
+ * outcome, most kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
  * lost entries. What can be one command for the batch is one: every job comes through here.
  */
 export const complete = script(`${fence}${clock}${freeUnique}${keepDone}${forgetNotes}
@@ -135,13 +153,14 @@ end
 if #left == 0 then return lost end
 redis.call('XACK', KEYS[1], '${group}', unpack(left))
 redis.call('XDEL', KEYS[1], unpack(left))
+redis.call('HDEL', KEYS[9], unpack(left))
 redis.call('HINCRBY', KEYS[8], ARGV[2], #ended)
 forgetNotes(KEYS[6], KEYS[7], ended)
 keepDone(KEYS[4], KEYS[5], tonumber(ARGV[3]), scores, records)
 return lost`);
 
 /**
- * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts. ARGV: owner, then of each
+ * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts, started. ARGV: owner, then of each
  * lease entry, deliveries, id, delay in ms, amended envelope, 1 where it counts as retried. Returns lost entries.
  */
 export const delay = script(`${fence}${clock}
@@ -149,7 +168,7 @@ local lost = {}
 for i = 2, #ARGV, 6 do
   local id = ARGV[i + 2]
   if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
-    leave(KEYS[4], ARGV[i], id)
+    leave(KEYS[4], KEYS[6], ARGV[i], id)
     redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
     redis.call('HINCRBY', KEYS[5], 'retried', ARGV[i + 5])
@@ -158,21 +177,43 @@ end
 return lost`);
 
 /**
- * running → available (release). KEYS: stream, moved. ARGV: owner, then of each lease entry, deliveries, id, amended envelope. Returns
+ * running → available, of what was not begun (hand back). KEYS: stream, started, moved. ARGV: owner, then of each lease entry, deliveries.
+ * Returns lost entries. Everything known of the job goes along: the id, which was that of its first entry, and what earlier workers began.
+ */
+export const handBack = script(`${fence}
+local lost = {}
+for i = 2, #ARGV, 2 do
+  local entry = ARGV[i]
+  if ours(ARGV[1], entry, ARGV[i + 1]) then
+    local fields = redis.call('XRANGE', KEYS[1], entry, entry)[1][2]
+    local envelope = fields[2]
+    local header = string.match(envelope, '^{[^\\n]*')
+    local readable, facts = pcall(cjson.decode, header)
+    local id = readable and facts.id or entry
+    if readable and not facts.id then envelope = '{"id":"' .. entry .. '",' .. string.sub(envelope, 2) end
+    local mark = redis.call('HGET', KEYS[2], entry) or fields[4] or ''
+    leave(KEYS[3], KEYS[2], entry, id)
+    redis.call('HSET', KEYS[3], id, redis.call('XADD', KEYS[1], '*', 'job', envelope, 'mark', mark))
+  else lost[#lost + 1] = entry end
+end
+return lost`);
+
+/**
+ * running → available (release). KEYS: stream, moved, started. ARGV: owner, then of each lease entry, deliveries, id, amended envelope. Returns
  * lost entries.
  */
 export const release = script(`${fence}
 local lost = {}
 for i = 2, #ARGV, 4 do
   if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
-    leave(KEYS[2], ARGV[i], ARGV[i + 2])
+    leave(KEYS[2], KEYS[3], ARGV[i], ARGV[i + 2])
     redis.call('HSET', KEYS[2], ARGV[i + 2], redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]))
   else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);
 
 /**
- * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts. ARGV: owner, most dead letters kept,
+ * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts, started. ARGV: owner, most dead letters kept,
  * then of each lease entry, deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
  */
 export const discard = script(`${fence}${clock}${freeUnique}${forgetNotes}
@@ -180,7 +221,7 @@ local lost, ended = {}, {}
 for i = 3, #ARGV, 5 do
   local entry, id = ARGV[i], ARGV[i + 2]
   if ours(ARGV[1], entry, ARGV[i + 1]) then
-    leave(KEYS[5], entry, id)
+    leave(KEYS[5], KEYS[9], entry, id)
     free(KEYS[4], ARGV[i + 3], id)
     redis.call('ZADD', KEYS[2], now(), id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
@@ -219,8 +260,8 @@ end
 return lost`);
 
 /**
- * running → running, in other hands. KEYS: stream. ARGV: owner, lease in ms, most jobs, cursor. Returns the next cursor and, flat, of
- * each job entry, deliveries, envelope. Claiming counts a delivery, so the former holder's token is void from here on.
+ * running → running, in other hands. KEYS: stream, started. ARGV: owner, lease in ms, most jobs, cursor. Returns the next cursor and,
+ * flat, of each job entry, deliveries, mark or '', envelope. Claiming counts a delivery, so the former holder's token is void from here on.
  */
 export const reclaim = script(`
 local claimed = redis.call('XAUTOCLAIM', KEYS[1], '${group}', ARGV[1], ARGV[2], ARGV[4], 'COUNT', ARGV[3])
@@ -228,11 +269,15 @@ local found = {claimed[1]}
 for _, job in ipairs(claimed[2]) do
   found[#found + 1] = job[1]
   found[#found + 1] = redis.call('XPENDING', KEYS[1], '${group}', job[1], job[1], 1)[1][4]
+  found[#found + 1] = redis.call('HGET', KEYS[2], job[1]) or job[2][4] or ''
   found[#found + 1] = job[2][2]
 end
 return found`);
 
-/** What is leased to one owner, changed by nothing. KEYS: stream. ARGV: owner, most jobs. Returns, flat, entry, deliveries, envelope. */
+/**
+ * What is leased to one owner, changed by nothing. KEYS: stream, started. ARGV: owner, most jobs. Returns, flat, entry, deliveries, mark
+ * or '', envelope.
+ */
 export const held = script(`
 local found = {}
 for _, pending in ipairs(redis.call('XPENDING', KEYS[1], '${group}', '-', '+', ARGV[2], ARGV[1])) do
@@ -240,6 +285,7 @@ for _, pending in ipairs(redis.call('XPENDING', KEYS[1], '${group}', '-', '+', A
   if job then
     found[#found + 1] = pending[1]
     found[#found + 1] = pending[4]
+    found[#found + 1] = redis.call('HGET', KEYS[2], pending[1]) or job[2][4] or ''
     found[#found + 1] = job[2][2]
   end
 end

@@ -9,7 +9,7 @@ import { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 import type { Inspector } from "./inspect.ts";
 import { deadLetterOf } from "./lease.ts";
 import { queueFull, type QueueLimits } from "./limits.ts";
-import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
+import type { Consumer, DeadLetter, Keeper, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { SqliteConsumer } from "./sqlite_consumer.ts";
 import { SqliteInspector } from "./sqlite_inspector.ts";
 import * as kept from "./sqlite_kept.ts";
@@ -28,7 +28,11 @@ export class SqliteQueue implements Queue {
   readonly #counts = new Map<string, { jobs: number; readonly atMs: number }>();
 
   constructor(url: string, limits: QueueLimits) {
-    this.#store = new SqliteStore(pathOfFileUrl(url), statements.schema + once.schema + kept.schema);
+    this.#store = new SqliteStore(
+      pathOfFileUrl(url),
+      statements.schema + once.schema + kept.schema,
+      statements.columns,
+    );
     this.#limits = limits;
     this.inspector = new SqliteInspector(this.#store, limits);
   }
@@ -83,6 +87,10 @@ export class SqliteQueue implements Queue {
 
   consumer(queue: string, owner: string): Consumer {
     return new SqliteConsumer(this.#store, queue, this.#name(queue), owner, this.#limits);
+  }
+
+  keeper(queue: string, owner: string): Keeper {
+    return this.consumer(queue, owner);
   }
 
   async stats(queue: string): Promise<QueueStats> {

@@ -6,9 +6,9 @@ import type { Database } from "bun:sqlite";
 
 import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
-import { completedRecord, envelopeAfter, idInQueue, leaseOf } from "./lease.ts";
+import { completedRecord, envelopeAfter, idInQueue, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
-import type { Consumer, Lease, Orders, Settlement } from "./queue.ts";
+import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
 
@@ -26,11 +26,12 @@ const counted = [
 interface Row {
   readonly id: number;
   readonly deliveries: number;
+  readonly mark: string;
   readonly available_at: number;
   readonly envelope: string;
 }
 
-type Token = [id: string, owner: string, deliveries: number];
+type Fence = [id: string, owner: string, deliveries: number];
 
 export class SqliteConsumer implements Consumer {
   readonly #store: SqliteStore;
@@ -91,7 +92,7 @@ export class SqliteConsumer implements Consumer {
   /** False where the lease is no longer ours. */
   #apply(database: Database, settlement: Settlement): boolean {
     const { to, lease } = settlement;
-    const token = tokenOf(lease);
+    const token = this.#fence(lease);
     const now = Date.now();
     switch (to) {
       case "completed":
@@ -115,7 +116,7 @@ export class SqliteConsumer implements Consumer {
   #end(database: Database, settlement: Extract<Settlement, { to: "completed" | "cancelled" }>): boolean {
     const { lease } = settlement;
     const id = idInQueue(lease);
-    if (database.query(statements.complete).run(...tokenOf(lease)).changes === 0) return false;
+    if (database.query(statements.complete).run(...this.#fence(lease)).changes === 0) return false;
     const keepMs = Math.ceil(("keepMs" in settlement ? settlement.keepMs : undefined) ?? this.#limits.completedAge);
     if (keepMs > 0) {
       const record = settlement.to === "completed" ? completedRecord(settlement) : envelopeAfter(settlement);
@@ -125,11 +126,30 @@ export class SqliteConsumer implements Consumer {
     return true;
   }
 
-  async renew(leases: readonly Lease[]): Promise<readonly Lease[]> {
-    if (leases.length === 0) return [];
-    return this.#store.transaction("renew leases", (database) =>
-      leases.filter((lease) => database.query(statements.renew).run(...tokenOf(lease), Date.now()).changes === 0),
+  async begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
+    return this.#store.transaction("begin jobs", (database) =>
+      beginnings
+        .filter((one) => database.query(statements.begin).run(...this.#fence(one.lease), markOf(one)).changes === 0)
+        .map(({ lease }) => lease),
     );
+  }
+
+  async renew(tokens: readonly Token[]): Promise<readonly Token[]> {
+    if (tokens.length === 0) return [];
+    return this.#store.transaction("renew leases", (database) =>
+      tokens.filter((token) => database.query(statements.renew).run(...this.#fence(token), Date.now()).changes === 0),
+    );
+  }
+
+  async handBack(tokens: readonly Token[]): Promise<void> {
+    if (tokens.length === 0) return;
+    this.#store.transaction("hand jobs back", (database) => {
+      for (const token of tokens) database.query(statements.handBack).run(...this.#fence(token), Date.now());
+    });
+  }
+
+  #fence({ entry, deliveries }: Token): Fence {
+    return [entry, this.#owner, deliveries];
   }
 
   async reclaim(max: number, leaseMs: number): Promise<readonly Lease[]> {
@@ -169,7 +189,7 @@ export class SqliteConsumer implements Consumer {
   async report(progress: readonly { readonly lease: Lease; readonly value: string }[]): Promise<void> {
     this.#store.transaction("note progress", (database) => {
       for (const { lease, value } of progress) {
-        if (database.query(statements.isOurs).get(...tokenOf(lease)) === null) continue;
+        if (database.query(statements.isOurs).get(...this.#fence(lease)) === null) continue;
         kept.report(database, this.#name, idInQueue(lease), value);
       }
     });
@@ -192,12 +212,16 @@ export class SqliteConsumer implements Consumer {
   #leases(rows: readonly Row[]): readonly Lease[] {
     return rows
       .toSorted((a, b) => a.available_at - b.available_at || a.id - b.id)
-      .map(({ id, deliveries, available_at: availableAtMs, envelope }) =>
-        leaseOf({ queue: this.#queue, owner: this.#owner, entry: String(id), deliveries, availableAtMs, envelope }),
+      .map(({ id, deliveries, mark, available_at: availableAtMs, envelope }) =>
+        leaseOf({
+          queue: this.#queue,
+          owner: this.#owner,
+          entry: String(id),
+          deliveries,
+          mark,
+          availableAtMs,
+          envelope,
+        }),
       );
   }
-}
-
-function tokenOf(lease: Lease): Token {
-  return [lease.entry, lease.owner, lease.deliveries];
 }

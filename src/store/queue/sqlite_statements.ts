@@ -6,6 +6,8 @@
  * (scheduled, retryable), since when it waits (available), when its lease was renewed (running), when it died (discarded).
  */
 
+import type { LaterColumn } from "../sqlite/database.ts";
+
 export const schema = `
 CREATE TABLE IF NOT EXISTS job (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -26,6 +28,9 @@ WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'job');
 CREATE UNIQUE INDEX IF NOT EXISTS job_unique_key ON job (queue, unique_key) WHERE unique_key IS NOT NULL;
 `;
 
+/** `mark`: how often a running job began and had no ending, as lease.ts writes it. */
+export const columns: readonly LaterColumn[] = [{ table: "job", name: "mark", definition: "TEXT NOT NULL DEFAULT ''" }];
+
 /** → available | scheduled. */
 export const enqueue = `
 INSERT INTO job (queue, state, at, available_at, unique_key, envelope) VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id`;
@@ -37,7 +42,7 @@ export const anyAvailable = "SELECT 1 FROM job WHERE queue = ?1 AND state = 'ava
 export const take = `
 UPDATE job SET state = 'running', owner = ?2, deliveries = deliveries + 1, at = ?3
 WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'available' ORDER BY at, id LIMIT ?4)
-RETURNING id, deliveries, available_at, envelope`;
+RETURNING id, deliveries, mark, available_at, envelope`;
 
 /** scheduled | retryable → available. */
 export const promote = `
@@ -50,6 +55,9 @@ export const nextDue = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state
 /** What a lease must still be: the attempt's token. */
 const fence = "WHERE id = ?1 AND state = 'running' AND owner = ?2 AND deliveries = ?3";
 
+/** running, begun. Whoever takes the job over finds the mark. */
+export const begin = `UPDATE job SET mark = ?4 ${fence}`;
+
 export const isOurs = `SELECT 1 FROM job ${fence}`;
 
 /** running → completed | cancelled. */
@@ -57,11 +65,15 @@ export const complete = `DELETE FROM job ${fence}`;
 
 /** running → retryable (retry) | scheduled (postpone) | available (release). */
 export const putBack = `
-UPDATE job SET state = ?4, at = ?5, available_at = ?5, owner = NULL, deliveries = 0, envelope = ?6 ${fence}`;
+UPDATE job SET state = ?4, at = ?5, available_at = ?5, owner = NULL, deliveries = 0, mark = '', envelope = ?6 ${fence}`;
+
+/** running → available, of what was not begun. */
+export const handBack = `
+UPDATE job SET state = 'available', at = ?4, available_at = ?4, owner = NULL, deliveries = 0 ${fence}`;
 
 /** running → discarded. Its unique key is free again. */
 export const discard = `
-UPDATE job SET state = 'discarded', at = ?4, owner = NULL, unique_key = NULL, envelope = ?5 ${fence}`;
+UPDATE job SET state = 'discarded', at = ?4, owner = NULL, mark = '', unique_key = NULL, envelope = ?5 ${fence}`;
 /** The oldest dead letters make room. */
 export const trimDeadLetters = `
 DELETE FROM job WHERE id IN (
@@ -75,15 +87,15 @@ export const renew = `UPDATE job SET at = ?4 ${fence}`;
 export const reclaim = `
 UPDATE job SET owner = ?2, deliveries = deliveries + 1, at = ?3
 WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'running' AND at <= ?4 ORDER BY at, id LIMIT ?5)
-RETURNING id, deliveries, available_at, envelope`;
+RETURNING id, deliveries, mark, available_at, envelope`;
 
 export const held = `
-SELECT id, deliveries, available_at, envelope FROM job
+SELECT id, deliveries, mark, available_at, envelope FROM job
 WHERE queue = ?1 AND state = 'running' AND owner = ?2 ORDER BY id LIMIT ?3`;
 
 /** discarded | scheduled | retryable → available, by an operator. */
 export const retry = `
-UPDATE job SET state = 'available', at = ?2, available_at = ?2, unique_key = ?3, envelope = ?4, deliveries = 0, owner = NULL
+UPDATE job SET state = 'available', at = ?2, available_at = ?2, unique_key = ?3, envelope = ?4, deliveries = 0, mark = '', owner = NULL
 WHERE id = ?1 AND state IN ('discarded', 'scheduled', 'retryable')`;
 
 export const oldestWaiting = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state = 'available'";

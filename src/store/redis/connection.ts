@@ -21,8 +21,8 @@ export interface RedisOptions {
   readonly onLostReply: "resend" | "fail";
   /** Longest wait for one operation. */
   readonly operationTimeoutMs: number;
-  /** Carries blocking commands: each is written at once, and nothing else waits behind it. */
-  readonly blocking?: boolean;
+  /** Each command is written at once, on its own: for blocking ones, and where it must be out before something else happens. */
+  readonly unpipelined?: boolean;
   readonly onState?: ((from: ConnectionState, to: ConnectionState, reason: string) => void) | undefined;
 }
 
@@ -38,6 +38,7 @@ export class RedisConnection {
   readonly #where: string;
   #state: ConnectionState = "connecting";
   #lastError = "";
+  #connects = 0;
 
   constructor(url: string, options: RedisOptions) {
     this.#options = options;
@@ -47,20 +48,28 @@ export class RedisConnection {
       connectTimeout: connectTimeoutMs,
       socketTimeout: silentSocketMs,
       maxLoadingRetryTime: reconnectDelayMsMax,
-      enableAutoPipelining: options.blocking !== true,
+      enableAutoPipelining: options.unpipelined !== true,
       maxRetriesPerRequest: 1,
       autoResendUnfulfilledCommands: options.onLostReply === "resend",
       // After a failover the old primary answers as a replica: go and find the new one.
       reconnectOnError: (error) => error.message.startsWith("READONLY"),
       retryStrategy: (times) => this.#reconnectDelayMs(times),
     });
-    this.client.on("ready", () => this.#become("ready", "connected"));
+    this.client.on("ready", () => {
+      this.#connects++;
+      this.#become("ready", "connected");
+    });
     this.client.on("close", () => this.#state === "ready" && this.#become("connecting", "connection lost"));
     this.client.on("error", (error: Error) => (this.#lastError = messageOf(error)));
   }
 
   get state(): ConnectionState {
     return this.#state;
+  }
+
+  /** Connections made so far: a server that was restarted between two of them knows no scripts. */
+  get connects(): number {
+    return this.#connects;
   }
 
   /** Runs one operation; every failure is a ScaleError that says where and what. `what` is the operation's name. */

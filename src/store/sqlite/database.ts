@@ -23,13 +23,24 @@ export function pathOfFileUrl(url: string): string {
   });
 }
 
+/** A column that a table did not have from the beginning. */
+export interface LaterColumn {
+  readonly table: string;
+  readonly name: string;
+  /** Type, default and what else stands behind the name. */
+  readonly definition: string;
+}
+
 export class SqliteStore {
   readonly #database: Database;
   readonly #path: string;
   #open = true;
 
-  /** Opens or creates the file and brings it to `schema`, whose statements can be repeated (IF NOT EXISTS). */
-  constructor(path: string, schema: string) {
+  /**
+   * Opens or creates the file and brings it to `schema`, whose statements can be repeated (IF NOT EXISTS), then to `columns`: what
+   * tables have got since, so that a file of an earlier version is brought along.
+   */
+  constructor(path: string, schema: string, columns: readonly LaterColumn[] = []) {
     this.#path = path;
     this.#database = this.#create(path);
     this.#database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
@@ -37,7 +48,11 @@ export class SqliteStore {
       database.run("PRAGMA journal_mode = WAL");
       database.run("PRAGMA synchronous = NORMAL");
       database.run(`PRAGMA journal_size_limit = ${walBytesMax}`);
-      database.transaction(() => database.run(schema)).immediate();
+      const bringUp = () => {
+        database.run(schema);
+        for (const column of columns) addColumn(database, column);
+      };
+      database.transaction(bringUp).immediate();
     });
   }
 
@@ -83,6 +98,13 @@ export class SqliteStore {
       cause,
       hint: "check that the directory is writable, on a local disk and not full",
     });
+  }
+}
+
+function addColumn(database: Database, { table, name, definition }: LaterColumn): void {
+  const columns = database.query<{ name: string }, []>(`PRAGMA table_info(${table})`).all();
+  if (!columns.some((column) => column.name === name)) {
+    database.run(`ALTER TABLE ${table} ADD COLUMN ${name} ${definition}`);
   }
 }
 
