@@ -88,11 +88,11 @@ export class Heartbeat {
   #start(): void {
     const thread = new Worker(threadFile());
     this.#thread = thread;
-    thread.onmessage = ({ data }: MessageEvent<Notice>) => {
+    thread.addEventListener("message", ({ data }: MessageEvent<Notice>) => {
       if (data.kind === "up" && this.#state === "starting") this.#state = "up";
       this.#onNotice(data);
-    };
-    thread.onerror = (event) => this.#fail(thread, event.message);
+    });
+    thread.addEventListener("error", (event) => this.#fail(thread, event.message));
     thread.addEventListener("close", () => this.#fail(thread, "it ended"));
     thread.postMessage(this.#orders);
   }

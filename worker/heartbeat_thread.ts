@@ -17,7 +17,7 @@ declare const self: Worker;
 const renewBatchMax = 500;
 const entriesShownMax = 5;
 
-self.onmessage = ({ data }: MessageEvent<Orders>) => keep(data);
+self.addEventListener("message", ({ data }: MessageEvent<Orders>) => keep(data));
 
 function keep(orders: Orders): void {
   configureLog(orders.log);

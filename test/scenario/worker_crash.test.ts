@@ -52,7 +52,7 @@ for (const [driver, urlOf] of Object.entries(queueDrivers)) {
     });
 
     test("what waits behind a blocked loop is handed back, and runs elsewhere as a first attempt", async () => {
-      await using blocked = await worker(["--concurrency=1", "--prefetch=4", "--job-lease=1s"]);
+      await using _ = await worker(["--concurrency=1", "--prefetch=4", "--job-lease=1s"]);
       // Jobs of no time let it prefetch; then one blocks with others behind it.
       await enqueue("work", 1_500);
       const [blocking, ...others] = await queue.enqueue("default", [
@@ -106,7 +106,10 @@ for (const [driver, urlOf] of Object.entries(queueDrivers)) {
       const events = readTrace(file);
       const at = events.findLastIndex(({ id, event }) => id === suspect && event === "begin");
       const open = new Set<string>();
-      for (const { id, event } of events.slice(1, at)) event === "begin" ? open.add(id) : open.delete(id);
+      for (const { id, event } of events.slice(1, at)) {
+        if (event === "begin") open.add(id);
+        else open.delete(id);
+      }
       expect([...open]).toEqual([]);
       expect(events[at + 1]).toMatchObject({ id: suspect, event: "end", attempt: 2 });
     });

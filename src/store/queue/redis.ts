@@ -13,6 +13,7 @@ import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueSta
 import { RedisConsumer } from "./redis_consumer.ts";
 import { RedisInspector } from "./redis_inspector.ts";
 import { keysOf, queuesKey } from "./redis_keys.ts";
+import { group } from "./redis_lease_scripts.ts";
 import { RedisLeases } from "./redis_leases.ts";
 import * as once from "./redis_once.ts";
 import * as scripts from "./redis_scripts.ts";
@@ -150,7 +151,7 @@ export class RedisQueue implements Queue {
     return this.#connection.run("count jobs", async (client) => {
       const [entries, running, delayed, dead] = await Promise.all([
         client.xlen(keys.stream),
-        client.xpending(keys.stream, scripts.group).then(
+        client.xpending(keys.stream, group).then(
           (summary) => numberOf(summary[0] as number),
           (error: unknown) => {
             if (isReply(error, "NOGROUP")) return 0;

@@ -17,7 +17,8 @@ import type { QueueLimits } from "./limits.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import { prune as pruneDone } from "./redis_inspector_scripts.ts";
 import { type QueueKeys, queuesKey } from "./redis_keys.ts";
-import { RedisLeases } from "./redis_leases.ts";
+import * as leaseScripts from "./redis_lease_scripts.ts";
+import type { RedisLeases } from "./redis_leases.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** Room for a round trip on top of the time a read waits by intention. */
@@ -120,7 +121,7 @@ export class RedisConsumer implements Consumer {
 
   begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
     const { stream, started } = this.#keys;
-    return this.#fenced(scripts.begin, [stream, started], [], beginnings, (one) => [markOf(one)]);
+    return this.#fenced(leaseScripts.begin, [stream, started], [], beginnings, (one) => [markOf(one)]);
   }
 
   renew(tokens: readonly Token[]): Promise<readonly Token[]> {
@@ -135,7 +136,7 @@ export class RedisConsumer implements Consumer {
     const { stream, started } = this.#keys;
     return this.#leases.withGroup(async () => {
       const args = [this.#owner, leaseMs, max, this.#cursor];
-      const reply = listOf(await this.#script("reclaim jobs", scripts.reclaim, [stream, started], args));
+      const reply = listOf(await this.#script("reclaim jobs", leaseScripts.reclaim, [stream, started], args));
       this.#cursor = textOf(reply[0]);
       return this.#leasesIn(reply.slice(1));
     });
@@ -144,7 +145,7 @@ export class RedisConsumer implements Consumer {
   async held(max: number): Promise<readonly Lease[]> {
     const { stream, started } = this.#keys;
     return this.#leases.withGroup(async () => {
-      const reply = await this.#script("list leases", scripts.held, [stream, started], [this.#owner, max]);
+      const reply = await this.#script("list leases", leaseScripts.held, [stream, started], [this.#owner, max]);
       return this.#leasesIn(listOf(reply));
     });
   }
@@ -184,7 +185,7 @@ export class RedisConsumer implements Consumer {
     // Only tidiness: a group keeps the name of a worker that could not say goodbye until another one starts.
     const forget = this.#script(
       "leave the group",
-      scripts.forgetConsumers,
+      leaseScripts.forgetConsumers,
       [this.#keys.stream],
       [forgetAfterMs, this.#owner],
     );
@@ -196,7 +197,7 @@ export class RedisConsumer implements Consumer {
     const { connects } = this.#commands;
     if (this.#prepared === connects && connects > 0) return;
     const { stream, started } = this.#keys;
-    await this.#script("prepare to take jobs", scripts.begin, [stream, started], [this.#owner]);
+    await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], [this.#owner]);
     this.#prepared = this.#commands.connects;
   }
 
@@ -206,7 +207,18 @@ export class RedisConsumer implements Consumer {
     const reply = await this.#reader.run(
       "take jobs",
       (client) =>
-        client.xreadgroup("GROUP", scripts.group, this.#owner, "COUNT", max, "BLOCK", wait, "STREAMS", stream, ">"),
+        client.xreadgroup(
+          "GROUP",
+          leaseScripts.group,
+          this.#owner,
+          "COUNT",
+          max,
+          "BLOCK",
+          wait,
+          "STREAMS",
+          stream,
+          ">",
+        ),
       waitMs + graceMs,
     );
     const entries = reply === null ? [] : listOf(listOf((reply as readonly ScriptReply[])[0])[1]);

@@ -3,7 +3,8 @@
  * the transitions that workers make.
  */
 import { script } from "../redis/script.ts";
-import { clock, freeUnique, group, keepDone } from "./redis_scripts.ts";
+import { group } from "./redis_lease_scripts.ts";
+import { clock, freeUnique, keepDone } from "./redis_scripts.ts";
 
 const size = `
 local function sizes(envelope)

@@ -8,7 +8,7 @@ import { isReply, type RedisConnection } from "../redis/connection.ts";
 import { type Script, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
 import type { Keeper, Token } from "./queue.ts";
 import type { QueueKeys } from "./redis_keys.ts";
-import * as scripts from "./redis_scripts.ts";
+import * as scripts from "./redis_lease_scripts.ts";
 
 export class RedisLeases implements Keeper {
   readonly owner: string;

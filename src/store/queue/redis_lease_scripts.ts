@@ -1,0 +1,116 @@
+/**
+ * Jobs that are running, on Redis: that they begin, stay in their worker's hands, go to another's or back untouched. One Lua script each.
+ * How they end, and the keys, is redis_scripts.ts.
+ */
+import { script } from "../redis/script.ts";
+
+export const group = "workers";
+
+/** A lease is ours while the entry is pending under our name with the delivery count it was taken with. */
+export const fence = `
+local function ours(owner, entry, deliveries)
+  local pending = redis.call('XPENDING', KEYS[1], '${group}', entry, entry, 1)[1]
+  return pending and pending[2] == owner and pending[4] == tonumber(deliveries)
+end
+local function leave(moved, started, entry, id)
+  redis.call('XACK', KEYS[1], '${group}', entry)
+  redis.call('XDEL', KEYS[1], entry)
+  redis.call('HDEL', started, entry)
+  if entry ~= id then redis.call('HDEL', moved, id) end
+end`;
+
+/**
+ * running, begun. KEYS: stream, started. ARGV: owner, then of each lease entry, deliveries, mark. Returns lost entries. Whoever takes the
+ * job over finds the mark.
+ */
+export const begin = script(`${fence}
+local lost, marks = {}, {}
+for i = 2, #ARGV, 3 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    marks[#marks + 1] = ARGV[i]
+    marks[#marks + 1] = ARGV[i + 2]
+  else lost[#lost + 1] = ARGV[i] end
+end
+if #marks > 0 then redis.call('HSET', KEYS[2], unpack(marks)) end
+return lost`);
+
+/**
+ * running → available, of what was not begun (hand back). KEYS: stream, started, moved. ARGV: owner, then of each lease entry, deliveries.
+ * Returns lost entries. Everything known of the job goes along: the id, which was that of its first entry, and what earlier workers began.
+ */
+export const handBack = script(`${fence}
+local lost = {}
+for i = 2, #ARGV, 2 do
+  local entry = ARGV[i]
+  if ours(ARGV[1], entry, ARGV[i + 1]) then
+    local fields = redis.call('XRANGE', KEYS[1], entry, entry)[1][2]
+    local envelope = fields[2]
+    local header = string.match(envelope, '^{[^\\n]*')
+    local readable, facts = pcall(cjson.decode, header)
+    local id = readable and facts.id or entry
+    if readable and not facts.id then envelope = '{"id":"' .. entry .. '",' .. string.sub(envelope, 2) end
+    local mark = redis.call('HGET', KEYS[2], entry) or fields[4] or ''
+    leave(KEYS[3], KEYS[2], entry, id)
+    redis.call('HSET', KEYS[3], id, redis.call('XADD', KEYS[1], '*', 'job', envelope, 'mark', mark))
+  else lost[#lost + 1] = entry end
+end
+return lost`);
+
+/**
+ * running → running, in the same hands. KEYS: stream. ARGV: owner, then of each lease entry, deliveries. Returns lost entries.
+ * JUSTID counts no delivery; without the fence it would steal back a lease that somebody else holds by now.
+ */
+export const renew = script(`${fence}
+local lost = {}
+for i = 2, #ARGV, 2 do
+  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+    redis.call('XCLAIM', KEYS[1], '${group}', ARGV[1], 0, ARGV[i], 'JUSTID')
+  else lost[#lost + 1] = ARGV[i] end
+end
+return lost`);
+
+/**
+ * running → running, in other hands. KEYS: stream, started. ARGV: owner, lease in ms, most jobs, cursor. Returns the next cursor and,
+ * flat, of each job entry, deliveries, mark or '', envelope. Claiming counts a delivery, so the former holder's token is void from here on.
+ */
+export const reclaim = script(`
+local claimed = redis.call('XAUTOCLAIM', KEYS[1], '${group}', ARGV[1], ARGV[2], ARGV[4], 'COUNT', ARGV[3])
+local found = {claimed[1]}
+for _, job in ipairs(claimed[2]) do
+  found[#found + 1] = job[1]
+  found[#found + 1] = redis.call('XPENDING', KEYS[1], '${group}', job[1], job[1], 1)[1][4]
+  found[#found + 1] = redis.call('HGET', KEYS[2], job[1]) or job[2][4] or ''
+  found[#found + 1] = job[2][2]
+end
+return found`);
+
+/**
+ * What is leased to one owner, changed by nothing. KEYS: stream, started. ARGV: owner, most jobs. Returns, flat, entry, deliveries, mark
+ * or '', envelope.
+ */
+export const held = script(`
+local found = {}
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], '${group}', '-', '+', ARGV[2], ARGV[1])) do
+  local job = redis.call('XRANGE', KEYS[1], pending[1], pending[1])[1]
+  if job then
+    found[#found + 1] = pending[1]
+    found[#found + 1] = pending[4]
+    found[#found + 1] = redis.call('HGET', KEYS[2], pending[1]) or job[2][4] or ''
+    found[#found + 1] = job[2][2]
+  end
+end
+return found`);
+
+/**
+ * Forgets consumers that hold nothing and have not asked for longer than ARGV[1] ms; 0 also forgets ARGV[2], which asked just now.
+ * DELCONSUMER throws a consumer's leases away, so looking and deleting must be one step.
+ */
+export const forgetConsumers = script(`
+local gone = 0
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], '${group}')) do
+  local facts = {}
+  for i = 1, #consumer, 2 do facts[consumer[i]] = consumer[i + 1] end
+  local unused = facts.idle > tonumber(ARGV[1]) or facts.name == ARGV[2]
+  if facts.pending == 0 and unused then gone = gone + redis.call('XGROUP', 'DELCONSUMER', KEYS[1], '${group}', facts.name) + 1 end
+end
+return gone`);
