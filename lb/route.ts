@@ -92,6 +92,8 @@ export class RouteTable<S> {
 
   #hostRoutes(authority: string): HostRoutes<S> | undefined {
     if (this.#hosts.size === 0 && this.#wildcards.length === 0) return this.#any;
+    const asWritten = this.#hosts.get(authority);
+    if (asWritten !== undefined) return asWritten;
     const host = hostOf(authority);
     const exact = this.#hosts.get(host);
     if (exact !== undefined) return exact;

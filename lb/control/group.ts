@@ -1,4 +1,5 @@
 /** One service as the control plane knows it: its members, whether it is paused, and what of both the World says. */
+import { targetsMax } from "../../src/config/services.ts";
 import type { ServiceState } from "../../src/ops/control_protocol.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { stickyToken } from "../balance/sticky.ts";
@@ -71,6 +72,9 @@ export class Group {
       throw new ScaleError("conflict", `service ${this.name} has the target ${spec.name} already`, {
         hint: "change its weight, or remove it first",
       });
+    }
+    if (this.#members.size >= targetsMax) {
+      throw new ScaleError("conflict", `service ${this.name} has ${targetsMax} targets, the most there can be`);
     }
     const member = new Member(spec, this.name, this.#options, this.#changed);
     this.#members.set(spec.name, member);

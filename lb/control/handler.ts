@@ -63,7 +63,13 @@ function carryOut({ plane, reload }: Controlled, verb: Exclude<VerbName, "status
   const { service, target } = meantTarget(order, services);
   if (verb === "weight") plane.setWeight(service, target, readWeight(order));
   else plane[verb](service, target);
-  return { service, target };
+  const done = { service, target };
+  return hasRoutable(plane, service) ? done : { ...done, warning: `no target of ${service} gets requests now` };
+}
+
+function hasRoutable({ world }: ControlPlane, service: string): boolean {
+  const found = world.services.find(({ name }) => name === service);
+  return found?.targets.some(({ routing }) => routing === "routable") === true;
 }
 
 async function statusOf({ plane, load, about, config }: Controlled): Promise<Status> {

@@ -3,7 +3,7 @@
  * other claims. Pure; throws configuration_invalid where nobody could say who serves.
  */
 import type { Config } from "../../src/config/options.ts";
-import { noRoutes, noRules, type RedirectEntry, type ServiceEntry } from "../../src/config/services.ts";
+import { noRoutes, noRules, type RedirectEntry, type ServiceEntry, targetsMax } from "../../src/config/services.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import type { ServiceSpec } from "./group.ts";
 import type { Wanted } from "./plane.ts";
@@ -18,7 +18,7 @@ export function wantedOf(config: Config): Wanted {
       hint: "--backend=HOST:PORT, once for each application server, or [services.NAME] in the file of --config",
     });
   }
-  refuseTwice(config);
+  refuseWrongBackends(config);
   const taken = services.find(({ name }) => name === defaultName);
   if (taken !== undefined || [...services, ...redirects].some(claimsAll)) {
     throw new ScaleError(
@@ -56,7 +56,10 @@ function claimsAll(claim: {
   return claim.hosts.length === 0 && claim.paths.includes("/") && claim.scheme === undefined;
 }
 
-function refuseTwice({ backend }: Config): void {
+function refuseWrongBackends({ backend }: Config): void {
+  if (backend.length > targetsMax) {
+    throw new ScaleError("configuration_invalid", `--backend is given ${backend.length} times, at most ${targetsMax}`);
+  }
   const names = backend.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return;

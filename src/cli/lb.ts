@@ -23,6 +23,7 @@ export async function run(config: Config): Promise<number> {
     return 0;
   }
   const done = await ask<Done>(socket, verb, order);
+  if (done.warning !== undefined) process.stderr.write(`scale: ${done.warning}\n`);
   if (verb === "drain" && config.timeout > 0) await untilIdle(socket, done, config.timeout);
   print(config.json ? JSON.stringify(done, undefined, 2) : sentence(verb, done, order));
   return 0;
@@ -73,22 +74,22 @@ function socketOf({ control, runDir }: Config): string {
 
 async function ask<T>(socket: string, verb: VerbName, order?: Order): Promise<T> {
   const method = order === undefined ? "GET" : "POST";
-  let response: Response;
+  let answer: T | Refused;
   try {
-    response = await fetch(`http://control/${verb}`, {
+    const response = await fetch(`http://control/${verb}`, {
       unix: socket,
       method,
       ...(order === undefined ? {} : { body: JSON.stringify(order) }),
       signal: AbortSignal.timeout(answerMilliseconds),
     });
+    answer = (await response.json()) as T | Refused;
+    if (response.ok) return answer as T;
   } catch (error) {
     throw new ScaleError("upstream_unreachable", `no balancer answers on ${socket}: ${messageOf(error)}`, {
       hint: "--control=PATH of one that runs, as the user that runs it",
       cause: error,
     });
   }
-  const answer = (await response.json()) as T | Refused;
-  if (response.ok) return answer as T;
   const { code, message, hint } = (answer as Refused).error;
   // A balancer of another version may know other codes.
   throw new ScaleError(Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : "internal", message, { hint });

@@ -73,6 +73,8 @@ export const noRules: HeaderRules = { remove: [], set: [], add: [] };
 /** Tables at the top level of the file that are read here. */
 export const routeTables = ["services", "redirects"] as const;
 
+/** Of one service, from the file or added live. */
+export const targetsMax = 1_000;
 const servicesMax = 1_000;
 const redirectsMax = 10_000;
 const rulesMax = 64;
@@ -153,6 +155,7 @@ function readBackends(table: TableReader): readonly Backend[] {
   const backends = table.many("backends", backend, usual);
   if (backends === undefined) table.lacks("has no backends", `backends = ${usual}`);
   const names = (backends ?? []).map(({ name }) => name);
+  if (names.length > targetsMax) table.lacks(`has ${names.length} backends`, `at most ${targetsMax}`);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     table.wrong("backends", `${twice} once`, `weight=N makes a share larger: "${twice},weight=2"`);

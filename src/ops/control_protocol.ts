@@ -15,6 +15,8 @@ export interface Order {
 export interface Done {
   readonly service?: string;
   readonly target?: string;
+  /** What the operator may not have meant to bring about. */
+  readonly warning?: string;
   /** What a reload changed. */
   readonly changes?: readonly string[];
   /** Options whose new value waits for a restart. */

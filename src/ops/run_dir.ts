@@ -43,8 +43,17 @@ export function running(directory: string, role: string): readonly Presence[] {
     return [];
   }
   return names
-    .filter((name) => name.startsWith(`${role}-`) && isAlive(pidOf(name)) && name.endsWith(".json"))
-    .map((name) => JSON.parse(readFileSync(join(directory, name), "utf8")) as Presence);
+    .filter((name) => name.startsWith(`${role}-`) && name.endsWith(".json") && isAlive(pidOf(name)))
+    .flatMap((name) => read(join(directory, name)) ?? []);
+}
+
+/** Undefined for one that is just being written, or was removed since it was listed. */
+function read(file: string): Presence | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Presence;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Removes files of processes that died without doing so. */

@@ -11,7 +11,7 @@ import { statusTable } from "../../src/cli/lb/table.ts";
 import { parseArguments } from "../../src/config/arguments.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/options.ts";
-import { noRules, type ServiceEntry } from "../../src/config/services.ts";
+import { noRules, type ServiceEntry, targetsMax } from "../../src/config/services.ts";
 import type { Refused, Status } from "../../src/ops/control_protocol.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 
@@ -95,6 +95,9 @@ describe("an order", () => {
     expect(targets("shop")).toEqual([`${first}=3 drained`, `${second}=1 joining`]);
     expect(targets("api")).toEqual(["10.0.1.1:80=9 joining", "10.0.1.9:80=2 joining"]);
     expect(plane.status()[0]!.isPaused).toBe(true);
+    expect(await send("drain", { service: "shop", target: second })).toMatchObject({
+      body: { warning: "no target of shop gets requests now" },
+    });
     await send("undrain", { target: first });
     await send("resume", { service: "shop" });
     expect([targets("shop")[0], plane.status()[0]!.isPaused]).toEqual([`${first}=3 joining`, false]);
@@ -104,6 +107,8 @@ describe("an order", () => {
     const { send } = scene([shop]);
     expect(await send("pause", {})).toEqual({ status: 200, body: { service: "shop" } });
     expect(await send("add", { target: "10.0.0.9:80" })).toMatchObject({ status: 200 });
+    for (let port = 1; port <= targetsMax - 3; port++) await send("add", { target: `10.0.0.9:${1000 + port}` });
+    expect(await send("add", { target: "10.0.0.8:80" })).toMatchObject({ status: 409 });
   });
 
   const refused: readonly (readonly [verb: string, body: unknown, status: number, message: string])[] = [
