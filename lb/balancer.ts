@@ -2,6 +2,8 @@
 import type { Config } from "../src/config/options.ts";
 import type { Traffic } from "../src/io/write_queue.ts";
 import type { Limits } from "./limit/limits.ts";
+import type { Failure } from "./retry.ts";
+import type { RetryBudget } from "./retry_budget.ts";
 import type { RewriteRules } from "./rewrite.ts";
 import type { Services } from "./services.ts";
 import type { SpareParsers } from "./spare_parsers.ts";
@@ -15,8 +17,8 @@ export interface Counters {
   bytesReceived: number;
   readonly sent: Traffic;
   exchangesInFlight: number;
-  retriesAfterConnect: number;
-  retriesAfterUnanswered: number;
+  /** By what went wrong before. */
+  readonly retries: { [F in Failure]: number };
 }
 
 export interface Balancer {
@@ -26,6 +28,7 @@ export interface Balancer {
   /** Undefined where nothing is limited. */
   readonly limits: Limits | undefined;
   readonly counters: Counters;
+  readonly retryBudget: RetryBudget;
   readonly spareParsers: SpareParsers;
   /** Room to reserve for a head, in bytes. */
   readonly headRoomBytes: number;
@@ -40,7 +43,6 @@ export function noCounts(): Counters {
     bytesReceived: 0,
     sent: { bytes: 0 },
     exchangesInFlight: 0,
-    retriesAfterConnect: 0,
-    retriesAfterUnanswered: 0,
+    retries: { connect: 0, unsent: 0, stale: 0, unanswered: 0, status: 0, begun: 0 },
   };
 }

@@ -17,24 +17,22 @@ import { type ErrorCode, ScaleError } from "../src/std/errors.ts";
 import { type Fields, known } from "../src/wire/fields.ts";
 import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
 import { allowedTrailers } from "../src/wire/trailers.ts";
-import { cookieOf, stickyCookie } from "./balance/sticky.ts";
+import { Attempts } from "./attempts.ts";
 import type { Balancer } from "./balancer.ts";
 import { type Phase, Timings } from "./phases.ts";
 import { pump } from "./pump.ts";
 import { recordAnswered } from "./record.ts";
 import { errorResponse, type LocalResponse } from "./respond.ts";
-import { type Failure, mayRetry } from "./retry.ts";
+import type { Failure } from "./retry.ts";
 import { rewrite, type Rewritten } from "./rewrite.ts";
-import type { Route, Serve } from "./route.ts";
+import type { Route } from "./route.ts";
 import { answerOf, requestOf, responseOf } from "./routed.ts";
 import type { Service } from "./service.ts";
 import { silenceMax, silent } from "./silence.ts";
-import type { Downstream, DownstreamUser, Upstream, UpstreamUser } from "./stream.ts";
-import type { Target } from "./target.ts";
+import type { Downstream, DownstreamUser, Progress, Upstream, UpstreamUser } from "./stream.ts";
 import type { Waiting } from "./wait_queue.ts";
 
 const nothingAdded: AddedFields = [];
-const noTargets: readonly Target[] = [];
 
 export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   readonly #balancer: Balancer;
@@ -46,14 +44,12 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   readonly #refusal: ScaleError | undefined;
   /** The head as a target gets it. */
   readonly #sent: RequestHead;
-  /** What the client's sticky cookie says, "" if it says nothing. */
-  readonly #stickyToken: string;
+  /** Of a route that leads to a service. */
+  readonly #attempts: Attempts | undefined;
   readonly #timings = new Timings();
 
   #phase: Phase = "choosing";
-  #target: Target | undefined;
   #upstream: Upstream | undefined;
-  #tried: readonly Target[] = noTargets;
   #isRequestRead: boolean;
   /** A wait for the client, not for the target: what a timeout then means. */
   #waitsForClient = false;
@@ -70,18 +66,15 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
     this.#route = balancer.services.routes.find(head.authority, head.target, this.#rewritten.scheme);
     this.#refusal = balancer.limits?.enter(this.#rewritten.clientAddress, head, clock.now);
     this.#sent = requestOf(this.#route, head, this.#rewritten.added);
-    const cookie = this.#route.action.kind === "serve" ? this.#service.stickyCookie : "";
-    this.#stickyToken = cookie === "" ? "" : cookieOf(head.fields, cookie);
+    const { action } = this.#route;
+    if (action.kind === "serve") {
+      this.#attempts = new Attempts(balancer, action.service, head, this.#rewritten.clientAddress);
+    }
     balancer.counters.exchangesInFlight++;
   }
 
   get isRequestRead(): boolean {
     return this.#isRequestRead;
-  }
-
-  /** Only of a route that leads to one. */
-  get #service(): Service {
-    return (this.#route.action as Serve<Service>).service;
   }
 
   /** Does what the route says. */
@@ -94,40 +87,46 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
 
   /** Sends the request to a target, or lets it wait behind those that wait already. */
   #attempt(): void {
-    if (this.#service.queue.depth > 0) this.#wait();
+    if (this.#attempts!.service.queue.depth > 0) this.#wait();
     else this.proceed();
   }
 
   /** Sends the request to a target, or to the next one. */
   proceed(): void {
-    const target = this.#service.pick(this.#tried, this.#rewritten.clientAddress, this.#stickyToken);
+    const target = this.#attempts!.choose();
     if (target === undefined) return this.#wait();
-    this.#target = target;
-    target.requestsInFlight++;
-    target.requests++;
+    this.#connecting();
+    this.#upstream = target.pool.acquire(this) ?? this.#upstream;
+  }
+
+  #connecting(): void {
     this.#enter("connecting");
-    this.#downstream.awaitTarget(this.#balancer.config.connectTimeout);
-    const dialing = target.pool.acquire(this);
-    if (dialing !== undefined) this.#upstream = dialing;
+    this.#downstream.awaitTarget(this.#attempts!.left(this.#balancer.config.connectTimeout));
   }
 
   // From the upstream
 
   attached(upstream: Upstream): void {
+    const { replay } = this.#attempts!;
+    if (replay?.isWhole === false) return this.#cannotReplay(upstream);
     this.#enter("waiting");
     this.#upstream = upstream;
     upstream.sendHead(this.#sent, this.#rewritten.added);
     // A client that waits for 100 (Continue) waits for the target.
     this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
+    replay?.writeTo(upstream);
     if (this.#isRequestRead) upstream.endBody(undefined);
     else this.#downstream.resumeBody();
   }
 
   connectFailed(reason: string): void {
-    const { name } = this.#target!;
+    const { name } = this.#attempts!.target!;
     this.#upstream = undefined;
     log.debug({ target: name, reason, id: this.#rewritten.requestId }, `${name} could not be connected to`);
-    this.#failedAttempt("connect", new ScaleError("upstream_unreachable", `${name}: ${reason}`));
+    this.#attempts!.failed(reason);
+    // In a panic the checks have said so before.
+    const code = this.#attempts!.service.isPanic ? "no_target" : "upstream_unreachable";
+    this.#failedAttempt("connect", new ScaleError(code, `${name}: ${reason}`));
   }
 
   responseInterim(head: ResponseHead): void {
@@ -138,17 +137,23 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
 
   responseHead(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
+    const attempts = this.#attempts!;
+    attempts.answered(head.status);
+    if (this.#balancer.config.retryStatuses.includes(head.status) && this.#isRetried("status")) return;
+    attempts.replay = undefined;
     this.#enter("answering");
     this.#status = head.status;
-    this.#target!.responses++;
     this.#await(false);
+    this.#downstream.sendHead(head, responseOf(this.#route, head, this.#addedTo(head, attempts.stickyField)));
+  }
+
+  #addedTo(head: ResponseHead, setCookie: string | undefined): AddedFields {
     // Who forwards a response without Date adds when it came (RFC 9110 §6.6.1).
     const hasDate = head.fields.find(known.date) !== -1;
-    const added = hasDate ? nothingAdded : ["Date", new Date().toUTCString()];
-    this.#downstream.sendHead(
-      head,
-      responseOf(this.#route, head, this.#isStrayed() ? [...added, ...this.#stickyField()] : added),
-    );
+    if (hasDate && setCookie === undefined) return nothingAdded;
+    const added = hasDate ? [] : ["Date", new Date().toUTCString()];
+    if (setCookie !== undefined) added.push("Set-Cookie", setCookie);
+    return added;
   }
 
   responseBody(bytes: Buffer, start: number, end: number): void {
@@ -165,10 +170,11 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
     this.#downstream.endBody(this.#passable(trailers));
   }
 
-  upstreamFailed(error: ScaleError, sawBytes: boolean): void {
+  upstreamFailed(error: ScaleError, progress: Progress): void {
     if (this.#phase === "done") return;
     this.#upstream = undefined;
-    if (this.#phase === "waiting") this.#failedAttempt(sawBytes ? "begun" : "unanswered", error);
+    if (isTargetsFault(error, progress)) this.#attempts!.failed(error.message);
+    if (this.#phase === "waiting") this.#failedAttempt(progress, error);
     else this.#cutShort(error);
   }
 
@@ -182,6 +188,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   // From the downstream
 
   requestBody(bytes: Buffer, start: number, end: number): void {
+    this.#attempts?.replay?.keep(bytes, start, end);
     if (this.#upstream === undefined) return;
     const isTaken = pump(this.#downstream, this.#upstream, bytes, start, end);
     this.#await(isTaken);
@@ -204,7 +211,6 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   /** With the client goes the reason to go on. The application sees its connection close. */
   downstreamClosed(): void {
     if (this.#phase === "done") return;
-    if (this.#phase === "queued") this.#service.queue.delete(this);
     this.#giveUpUpstream();
     this.#error = "client_gone";
     if (this.#status === 0) this.#status = 499;
@@ -226,45 +232,62 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
     if (this.#phase === "connecting") return this.connectFailed("no connection within --connect-timeout");
     const error = this.#waitsForClient
       ? new ScaleError("client_timeout", "the request's body stopped coming, or came too slowly")
-      : silent(this.#target!.name, this.#owesHead);
-    if (this.#phase === "answering") this.#cutShort(error);
-    else this.#fail(error);
+      : silent(this.#attempts!.target!.name, this.#owesHead);
+    if (this.#phase === "answering") return this.#cutShort(error);
+    if (!this.#waitsForClient) this.#attempts!.failed(error.message);
+    this.#fail(error);
   }
 
   // Waiting for room
 
   #wait(): void {
-    const { name, queue, queueTimeout } = this.#service;
-    if (!this.#service.isWorthWaiting(this.#tried)) return this.#fail(this.#noTarget());
+    const { service, isWorthWaiting } = this.#attempts!;
+    const { name, queue, queueTimeout } = service;
+    if (!isWorthWaiting)
+      return this.#fail(new ScaleError("no_target", `service ${name} has no target that may be routed to`));
+    if (!queue.push(this)) {
+      return this.#fail(new ScaleError("overloaded", `service ${name}: ${queue.depth} requests wait already`));
+    }
     this.#enter("queued");
-    this.#downstream.awaitTarget(queueTimeout);
-    if (!queue.push(this))
-      this.#fail(new ScaleError("overloaded", `service ${name}: ${queue.depth} requests wait already`));
+    this.#downstream.awaitTarget(this.#attempts!.left(queueTimeout));
   }
 
   #waitedTooLong(): void {
-    const { name, queue } = this.#service;
-    queue.delete(this);
+    const { name, queue } = this.#attempts!.service;
     queue.shedAtDeadline++;
     this.#fail(new ScaleError("overloaded", `service ${name}: no target had room within --queue-timeout`));
   }
 
-  // Ends
+  // Trying again
 
   #failedAttempt(failure: Failure, error: ScaleError): void {
-    const target = this.#target!;
-    const { config, counters } = this.#balancer;
-    const tried = [...this.#tried, target];
-    const elsewhere = this.#service.routable.some((each) => !tried.includes(each));
-    const attempts = { made: tried.length, retriesMax: config.retriesMax };
-    if (!elsewhere || !mayRetry(failure, this.#head, attempts)) return this.#fail(error);
-    this.#tried = tried;
-    this.#leaveTarget();
-    if (failure === "connect") counters.retriesAfterConnect++;
-    else counters.retriesAfterUnanswered++;
-    this.#enter("choosing");
-    this.proceed();
+    if (!this.#isRetried(failure)) this.#fail(error);
   }
+
+  /** Goes on to another target, or to a new connection of the same one, if the failure allows it. */
+  #isRetried(failure: Failure): boolean {
+    const { target } = this.#attempts!;
+    const next = this.#attempts!.after(failure);
+    if (next === "no") return false;
+    this.#giveUpUpstream();
+    // What still comes of the body is kept; what has not been read waits for the next target.
+    this.#downstream.pauseBody();
+    this.#enter("choosing");
+    if (next === "elsewhere") this.proceed();
+    else {
+      this.#connecting();
+      this.#upstream = target!.pool.dial(this);
+    }
+    return true;
+  }
+
+  /** What was on its way when the attempt before failed was too much to keep. */
+  #cannotReplay(upstream: Upstream): void {
+    upstream.abort();
+    this.#fail(new ScaleError("upstream_closed", "more of the body had come than --replay-bytes-max keeps"));
+  }
+
+  // Ends
 
   /** Answers in the target's stead. */
   #fail(error: ScaleError): void {
@@ -294,20 +317,15 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
     upstream?.abort();
   }
 
-  #leaveTarget(): void {
-    const target = this.#target;
-    this.#target = undefined;
-    if (target !== undefined) this.#service.leave(target);
-  }
-
   #finish(): void {
     if (this.#phase === "done") throw new ScaleError("illegal_transition", "exchange: done → done");
+    if (this.#phase === "queued") this.#attempts!.service.queue.delete(this);
     this.#enter("done");
     this.#balancer.counters.exchangesInFlight--;
     if (this.#refusal === undefined) this.#balancer.limits?.leave(this.#rewritten.clientAddress);
-    const target = this.#target?.name;
-    if (target !== undefined) this.#service.durations.observe(this.#timings);
-    this.#leaveTarget();
+    const target = this.#attempts?.target?.name;
+    if (target !== undefined) this.#attempts!.service.durations.observe(this.#timings);
+    this.#attempts?.leave();
     recordAnswered(
       {
         route: this.#route.name,
@@ -317,7 +335,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
         timings: this.#timings,
         bytes: this.#bytes,
         target,
-        retries: this.#tried.length,
+        retries: this.#attempts?.retries ?? 0,
         error: this.#error,
       },
       this.#balancer.config.accessLog,
@@ -329,19 +347,6 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
     this.#phase = phase;
   }
 
-  #noTarget(): ScaleError {
-    return new ScaleError("no_target", `service ${this.#route.name} has no target that may be routed to`);
-  }
-
-  /** The client is not held to this target yet. */
-  #isStrayed(): boolean {
-    return this.#service.stickyCookie !== "" && this.#target!.stickyToken !== this.#stickyToken;
-  }
-
-  #stickyField(): AddedFields {
-    return ["Set-Cookie", stickyCookie(this.#service.stickyCookie, this.#target!.stickyToken)];
-  }
-
   /** Trailers pass only between ends that keep them apart from the head (RFC 9110 §6.5.1). */
   #passable(trailers: Fields | undefined): Fields | undefined {
     return trailers !== undefined && this.#head.acceptsTrailers ? allowedTrailers(trailers) : undefined;
@@ -350,8 +355,9 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   /** Starts the wait for the next byte, from the client or from the target. */
   #await(client: boolean): void {
     this.#waitsForClient = client;
-    if (client) this.#downstream.awaitClient();
-    else this.#downstream.awaitTarget(silenceMax(this.#balancer.config, this.#owesHead));
+    if (client) return this.#downstream.awaitClient();
+    const silence = silenceMax(this.#balancer.config, this.#owesHead);
+    this.#downstream.awaitTarget(this.#phase === "waiting" ? this.#attempts!.left(silence) : silence);
   }
 
   get #owesHead(): boolean {
@@ -362,4 +368,9 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
   #moved(client: boolean): void {
     if (this.#waitsForClient === client) this.#await(client);
   }
+}
+
+/** A kept connection may end at any time. */
+function isTargetsFault(error: ScaleError, progress: Progress): boolean {
+  return error.source === "upstream" && (progress === "unanswered" || progress === "begun");
 }

@@ -8,6 +8,7 @@ import { log } from "../src/ops/log.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { announce } from "../src/ops/run_dir.ts";
 import { networkTest } from "../src/std/cidr.ts";
+import { tick } from "../src/std/clock.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { headRoom } from "../src/wire/http1/serialise.ts";
 import { takeOrders } from "./admin/orders.ts";
@@ -18,6 +19,7 @@ import { wantedOf } from "./control/wanted.ts";
 import { Limits } from "./limit/limits.ts";
 import { Front } from "./listen.ts";
 import { publishBalancerMetrics } from "./metrics.ts";
+import { RetryBudget } from "./retry_budget.ts";
 import { Services } from "./services.ts";
 import { SpareParsers } from "./spare_parsers.ts";
 import { Pool } from "./upstream/pool.ts";
@@ -30,7 +32,10 @@ export async function run(config: Config, reread: () => Config): Promise<number>
   const admin = startAdmin(config, () => ({ ready: life.phase === "ready", state: life.phase }));
   life.onClose("admin", () => admin.close());
 
-  const services = new Services((address) => new Pool(address, config));
+  const services = new Services(
+    (address) => new Pool(address, config),
+    (report) => control.report(report),
+  );
   life.onClose("pools", () => services.close());
   const control = new ControlPlane(wantedOf(config), (world) => services.apply(world));
   services.apply(control.world);
@@ -70,6 +75,7 @@ function balancerOf(config: Config, services: Services): Balancer {
     rewriteRules: { trusted: networkTest(config.trustedProxies), traceSample: config.traceSample },
     limits: limits.areNone ? undefined : limits,
     counters: noCounts(),
+    retryBudget: new RetryBudget(config, tick()),
     spareParsers: new SpareParsers(config),
     headRoomBytes: headRoom(config),
     isDraining: false,

@@ -1,7 +1,10 @@
 /** What role lb puts on /metrics, read from plain numbers when scraped. */
+import type { TargetState } from "../src/ops/control_protocol.ts";
 import { collect, collectHistogram, type Report } from "../src/ops/metrics.ts";
+import { tick } from "../src/std/clock.ts";
 import type { Balancer } from "./balancer.ts";
 import type { ControlPlane } from "./control/plane.ts";
+import { healthStates } from "./health/state.ts";
 import type { Front } from "./listen.ts";
 import type { Services } from "./services.ts";
 import type { Target } from "./target.ts";
@@ -24,18 +27,39 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
     report({ limit: "concurrency" }, concurrency);
   });
   collect("lb_retries_total", (report) => {
-    report({ reason: "connect" }, counters.retriesAfterConnect);
-    report({ reason: "unanswered" }, counters.retriesAfterUnanswered);
+    for (const [reason, count] of Object.entries(counters.retries)) report({ reason }, count);
   });
-  collect("lb_target_healthy", (report) => {
-    for (const service of control.status()) {
-      for (const { name, state } of service.targets) {
-        report({ service: service.name, target: name }, state === "healthy" ? 1 : 0);
+  collect("lb_retries_refused_total", (report) => report({}, balancer.retryBudget.refused));
+  collect("lb_retry_budget", (report) => report({}, balancer.retryBudget.left(tick())));
+  publishHealth(control);
+  publishServices(balancer.services);
+  publishTargets(balancer.services);
+}
+
+function publishHealth(control: ControlPlane): void {
+  const perTarget = (read: (target: TargetState) => number) => (report: Report) => {
+    for (const { name: service, targets } of control.status()) {
+      for (const target of targets) report({ service, target: target.name }, read(target));
+    }
+  };
+  collect(
+    "lb_target_healthy",
+    perTarget(({ state }) => (state === "healthy" ? 1 : 0)),
+  );
+  collect(
+    "lb_target_ejections_total",
+    perTarget(({ ejections }) => ejections),
+  );
+  collect("lb_targets", (report) => {
+    for (const { name: service, targets } of control.status()) {
+      for (const state of healthStates) {
+        report({ service, state }, targets.filter((target) => target.state === state).length);
       }
     }
   });
-  publishServices(balancer.services);
-  publishTargets(balancer.services);
+  collect("lb_service_panic", (report) => {
+    for (const { name: service, isPanic } of control.world.services) report({ service }, isPanic ? 1 : 0);
+  });
 }
 
 function publishServices(services: Services): void {

@@ -1,23 +1,44 @@
-/** Whether a request that failed may be sent to another target. Pure: the caller acts. */
-import { isSafe, length, type RequestHead } from "../src/wire/message.ts";
+/** Whether a request that came to nothing may be sent once more, and where. Pure: the caller acts. */
+import type { Progress } from "./stream.ts";
 
 /** Why an attempt came to nothing. */
 export type Failure =
-  /** Nothing was sent: any request may go elsewhere. */
+  | Progress
+  /** There was no connection: nothing was sent. */
   | "connect"
-  /** The connection ended before the first byte of a response: nobody knows how far the target came with it. */
-  | "unanswered"
-  /** A response had begun. */
-  | "begun";
+  /** The response has a status that --retry-statuses names. */
+  | "status";
 
-export interface Attempts {
+export interface Facts {
+  /** The method has no effect (RFC 9110 §9.2.1). */
+  readonly isSafe: boolean;
+  /** What was read of the body is there to be sent again; also where there is none. */
+  readonly isBodyKept: boolean;
+  /** Attempts so far. */
   readonly made: number;
   readonly retriesMax: number;
+  /** Milliseconds left of the time that all attempts have together. */
+  readonly left: number;
 }
 
-/** Only what was not sent, or is of a method without effect (RFC 9110 §9.2.2) and has no body, which would be gone. */
-export function mayRetry(failure: Failure, head: RequestHead, attempts: Attempts): boolean {
-  if (attempts.made > attempts.retriesMax) return false;
-  if (failure === "connect") return true;
-  return failure === "unanswered" && isSafe(head.method) && head.bodyLength === length.none;
+/** Elsewhere: only to a target it was not tried on. Anywhere: failing that, to the same one on a new connection. */
+export type Verdict = "no" | "elsewhere" | "anywhere";
+
+/**
+ * What was provably not sent may go again whatever the method; what may have been sent only if it has no effect. A failure that is the
+ * target's leads to another one; one that is the connection's need not.
+ */
+export function retryVerdict(failure: Failure, { isSafe, isBodyKept, made, retriesMax, left }: Facts): Verdict {
+  if (failure === "begun" || !isBodyKept || made > retriesMax || left <= 0) return "no";
+  switch (failure) {
+    case "connect":
+      return "elsewhere";
+    case "unsent":
+      return "anywhere";
+    case "stale":
+      return isSafe ? "anywhere" : "no";
+    case "unanswered":
+    case "status":
+      return isSafe ? "elsewhere" : "no";
+  }
 }

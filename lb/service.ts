@@ -3,6 +3,7 @@
  * data plane reads the lists of the moment and never waits for the control plane. Invariant: a target that stays keeps its connections
  * and counters, whatever else changes.
  */
+import { clock } from "../src/std/clock.ts";
 import type { HostPort } from "../src/std/units.ts";
 import { isOpen } from "./balance/candidate.ts";
 import { leastConnections } from "./balance/least_connections.ts";
@@ -14,9 +15,12 @@ import { Durations } from "./phases.ts";
 import { Target } from "./target.ts";
 import type { Pool } from "./upstream/pool.ts";
 import { WaitQueue } from "./wait_queue.ts";
-import type { BalanceName, WorldService } from "./world.ts";
+import type { BalanceName, Report, WorldService } from "./world.ts";
 
 export type MakePool = (address: HostPort) => Pool;
+
+/** Shortest time between two reports of one target: it may have to stay in, and goes on failing. */
+const reportMilliseconds = 500;
 
 const noTargets: readonly Target[] = [];
 
@@ -25,9 +29,11 @@ export class Service {
   readonly queue = new WaitQueue();
   readonly durations = new Durations();
   stickyCookie = "";
+  isPanic = false;
   /** Milliseconds that a request may wait for room. */
   queueTimeout = 0;
   readonly #makePool: MakePool;
+  readonly #report: (report: Report) => void;
   readonly #hasRoom = (): boolean => !this.#isPaused && this.#routable.some((target) => isOpen(target, noTargets));
   #targets: readonly Target[] = noTargets;
   #routable: readonly Target[] = noTargets;
@@ -35,10 +41,14 @@ export class Service {
   /** Of the routable targets, where the balance needs one. */
   #ring: Ring<Target> | undefined;
   #isPaused = false;
+  #ejectionErrors = 0;
+  #slowStart = 0;
 
-  constructor(name: string, makePool: MakePool) {
+  /** `report` is told of a target whose requests fail one after the other. */
+  constructor(name: string, makePool: MakePool, report: (report: Report) => void) {
     this.name = name;
     this.#makePool = makePool;
+    this.#report = report;
   }
 
   get targets(): readonly Target[] {
@@ -59,7 +69,11 @@ export class Service {
     this.stickyCookie = wanted.stickyCookie;
     this.queue.depthMax = wanted.queueDepthMax;
     this.queueTimeout = wanted.queueTimeout;
+    this.#ejectionErrors = wanted.ejectionErrors;
+    this.#slowStart = wanted.slowStart;
     this.#isPaused = wanted.isPaused;
+    this.isPanic = wanted.isPanic;
+    this.#weigh();
     if (isNew) turnAtRandom(this.#targets);
     this.queue.advance(this.#hasRoom);
   }
@@ -82,6 +96,12 @@ export class Service {
 
   sweep(now: number): void {
     for (const target of this.#targets) target.pool.sweep(now);
+    this.#weigh();
+  }
+
+  #weigh(): void {
+    const now = Date.now();
+    for (const target of this.#targets) target.weigh(now, this.#slowStart);
   }
 
   /**
@@ -120,5 +140,14 @@ export class Service {
   leave(target: Target): void {
     target.requestsInFlight--;
     if (this.queue.depth > 0) this.queue.advance(this.#hasRoom);
+  }
+
+  /** A request failed at `target`, by the target's fault. */
+  failed(target: Target, reason: string): void {
+    const errors = ++target.errorsInRow;
+    if (this.#ejectionErrors === 0 || errors < this.#ejectionErrors) return;
+    if (target.reportedAt + reportMilliseconds > clock.now) return;
+    target.reportedAt = clock.now;
+    this.#report({ service: this.name, target: target.name, reason: `${errors} errors in a row, the last: ${reason}` });
   }
 }

@@ -2,16 +2,19 @@
 import { noRoutes, type Routes } from "../src/config/services.ts";
 import { RouteTable } from "./route.ts";
 import { type MakePool, Service } from "./service.ts";
-import type { TargetLoad, World } from "./world.ts";
+import type { Report, TargetLoad, World } from "./world.ts";
 
 export class Services {
   readonly #makePool: MakePool;
+  readonly #report: (report: Report) => void;
   readonly #byName = new Map<string, Service>();
   #routes: Routes = noRoutes;
   #table: RouteTable<Service> = new RouteTable(noRoutes, (name) => this.#byName.get(name)!);
 
-  constructor(makePool: MakePool) {
+  /** `report` goes to the control plane, wherever that is. */
+  constructor(makePool: MakePool, report: (report: Report) => void) {
     this.#makePool = makePool;
+    this.#report = report;
   }
 
   /** In the World's order. */
@@ -32,7 +35,7 @@ export class Services {
     let isNew = false;
     this.#byName.clear();
     for (const wanted of world.services) {
-      const service = gone.get(wanted.name) ?? new Service(wanted.name, this.#makePool);
+      const service = gone.get(wanted.name) ?? new Service(wanted.name, this.#makePool, this.#report);
       isNew ||= !gone.has(wanted.name);
       gone.delete(wanted.name);
       this.#byName.set(wanted.name, service);

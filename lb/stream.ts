@@ -61,6 +61,17 @@ export interface Upstream extends BodySource, BodySink {
   abort(): void;
 }
 
+/** How far a request came on a connection that failed. */
+export type Progress =
+  /** The kernel took not a byte of it. */
+  | "unsent"
+  /** No byte of a response, on a connection that had served before: most likely it was closed while nothing was under way. */
+  | "stale"
+  /** No byte of a response, on a new connection: nobody knows how far the target came with it. */
+  | "unanswered"
+  /** A response had begun. */
+  | "begun";
+
 /** Who uses an upstream: an exchange, or a health check. */
 export interface UpstreamUser {
   /** Connected: send the head. */
@@ -72,8 +83,8 @@ export interface UpstreamUser {
   responseBody(bytes: Buffer, start: number, end: number): void;
   /** `trailers` as they came, valid during the call only; undefined if there were none. */
   responseEnd(trailers: Fields | undefined): void;
-  /** No response, or not all of it. `sawBytes`: some of it had come. */
-  upstreamFailed(error: ScaleError, sawBytes: boolean): void;
+  /** No response, or not all of it. */
+  upstreamFailed(error: ScaleError, progress: Progress): void;
   /** The target took some of what waits for it. `hasRoom`: the source may go on. */
   upstreamDrained(hasRoom: boolean): void;
 }

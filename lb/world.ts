@@ -18,6 +18,8 @@ export interface WorldTarget {
   /** Most requests it is given at a time; 0 for no limit. */
   readonly connectionsMax: number;
   readonly routing: Routing;
+  /** When its slow start began, in milliseconds since the epoch; 0 for none. */
+  readonly slowSince: number;
   /** Value of the sticky cookie that leads to it; "" where the service has none. */
   readonly stickyToken: string;
 }
@@ -33,8 +35,14 @@ export interface WorldService {
   /** Requests that may wait for a target to have room, and for how long (milliseconds). */
   readonly queueDepthMax: number;
   readonly queueTimeout: number;
+  /** Failed requests in a row that are reported; 0 for never. */
+  readonly ejectionErrors: number;
+  /** Milliseconds that a slow start lasts. */
+  readonly slowStart: number;
   /** Requests wait instead of being sent. */
   readonly isPaused: boolean;
+  /** Targets are used that are not healthy. */
+  readonly isPanic: boolean;
   readonly targets: readonly WorldTarget[];
 }
 
@@ -49,4 +57,11 @@ export interface TargetLoad {
   readonly target: string;
   readonly requestsInFlight: number;
   readonly requests: number;
+}
+
+/** What a process tells the control plane: requests to this target fail one after the other. */
+export interface Report {
+  readonly service: string;
+  readonly target: string;
+  readonly reason: string;
 }

@@ -3,9 +3,9 @@ import { targetsMax } from "../../src/config/services.ts";
 import type { ServiceState } from "../../src/ops/control_protocol.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { stickyToken } from "../balance/sticky.ts";
-import { routingOf } from "../health/routing.ts";
-import type { Order } from "../health/state.ts";
-import type { BalanceName, WorldService } from "../world.ts";
+import { mayEject, routingOf, slowSince } from "../health/routing.ts";
+import type { Health, Order } from "../health/state.ts";
+import type { BalanceName, Routing, WorldService, WorldTarget } from "../world.ts";
 import { type HealthOptions, Member, type TargetSpec } from "./member.ts";
 import { stickyKeyOf, type StickyOptions } from "./sticky_key.ts";
 
@@ -13,6 +13,12 @@ export interface ServiceOptions extends HealthOptions, StickyOptions {
   readonly balance: BalanceName;
   readonly queueDepthMax: number;
   readonly queueTimeout: number;
+  /** Failed requests in a row that eject a target; 0 for never. */
+  readonly ejectionErrors: number;
+  readonly ejectionPercentMax: number;
+  readonly panicPercent: number;
+  /** Milliseconds. */
+  readonly slowStart: number;
 }
 
 export interface ServiceSpec {
@@ -95,27 +101,50 @@ export class Group {
     member.spec = { ...member.spec, weight };
   }
 
+  /** Requests to a target failed one after the other. What follows depends on the others too. */
+  report(name: string, reason: string): void {
+    const member = this.#members.get(name);
+    if (member === undefined || !mayEject(this.#healths, this.#options.ejectionPercentMax)) return;
+    member.eject(reason);
+  }
+
   world(): WorldService {
-    const members = [...this.#members.values()];
-    const routings = routingOf(members.map(({ health }) => health));
-    const { balance, stickyCookie = "", queueDepthMax, queueTimeout } = this.#options;
-    const targets = members.map(({ spec }, index) => {
-      const { name, host, port, weight, connectionsMax } = spec;
-      const token = stickyCookie === "" ? "" : stickyToken(this.#stickyKey, this.name, name);
-      return { name, host, port, weight, connectionsMax, routing: routings[index]!, stickyToken: token };
-    });
     const { name, isPaused } = this;
-    return { name, balance, stickyCookie, queueDepthMax, queueTimeout, isPaused, targets };
+    const { balance, stickyCookie = "", queueDepthMax, queueTimeout, ejectionErrors, slowStart } = this.#options;
+    const { routings, isPanic } = routingOf(this.#healths, this.#options.panicPercent);
+    const settings = { balance, stickyCookie, queueDepthMax, queueTimeout, ejectionErrors, slowStart };
+    const targets = [...this.#members.values()].map((member, index) => this.#targetOf(member, routings[index]!));
+    return { name, ...settings, isPaused, isPanic, targets };
+  }
+
+  #targetOf({ spec, health }: Member, routing: Routing): WorldTarget {
+    const { stickyCookie = "", slowStart } = this.#options;
+    const { name, host, port, weight, connectionsMax } = spec;
+    return {
+      name,
+      host,
+      port,
+      weight,
+      connectionsMax,
+      routing,
+      slowSince: slowSince(health, this.#healths, slowStart),
+      stickyToken: stickyCookie === "" ? "" : stickyToken(this.#stickyKey, this.name, name),
+    };
   }
 
   status(): ServiceState {
-    const targets = [...this.#members.values()].map(({ spec, health, reason }) => ({
+    const targets = [...this.#members.values()].map(({ spec, health, reason, ejections }) => ({
       name: spec.name,
       weight: spec.weight,
       state: health.state,
       reason,
+      ejections,
     }));
     return { name: this.name, isPaused: this.isPaused, targets };
+  }
+
+  get #healths(): readonly Health[] {
+    return [...this.#members.values()].map(({ health }) => health);
   }
 
   #memberOf(name: string): Member {

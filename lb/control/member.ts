@@ -2,7 +2,16 @@
 import { log } from "../../src/ops/log.ts";
 import type { HostPort } from "../../src/std/units.ts";
 import { Checker, type CheckerOptions } from "../health/checker.ts";
-import { type CheckResult, type Health, next, type Order, type Thresholds, unknown } from "../health/state.ts";
+import {
+  type CheckResult,
+  ejectionLasts,
+  type Health,
+  type HealthEvent,
+  type HealthRules,
+  next,
+  type Order,
+  unknown,
+} from "../health/state.ts";
 
 /** A target as an operator names it: --backend, a line of the file, or `scale lb add`. */
 export interface TargetSpec extends HostPort {
@@ -13,17 +22,21 @@ export interface TargetSpec extends HostPort {
   readonly connectionsMax: number;
 }
 
-export type HealthOptions = CheckerOptions & Thresholds;
+export type HealthOptions = CheckerOptions & HealthRules;
 
 export class Member {
   spec: TargetSpec;
   health: Health = unknown;
   /** Why the state is what it is, in words. */
   reason = "not checked yet";
+  /** Since it is known. */
+  ejections = 0;
   readonly #service: string;
   #options: HealthOptions;
   readonly #checker: Checker;
   readonly #changed: () => void;
+  /** Ends an ejection. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `changed` is called after each check and order. */
   constructor(spec: TargetSpec, service: string, options: HealthOptions, changed: () => void) {
@@ -46,35 +59,50 @@ export class Member {
 
   stop(): void {
     this.#checker.stop();
+    clearTimeout(this.#timer);
   }
 
   /** A drained target is not asked how it is: whatever it says, it gets nothing. */
   order(order: Order): void {
-    const before = this.health.state;
-    this.#become(next(this.health, order, this.#options), `the operator's ${order.kind}`);
-    if (this.health.state === before) return;
+    if (!this.#note(order, `the operator's ${order.kind}`)) return;
     if (order.kind === "drain") this.#checker.stop();
     else this.#checker.start();
     this.#changed();
   }
 
+  /** Takes it out for a while, because of what requests have met. */
+  eject(reason: string): void {
+    if (!this.#note({ kind: "errors" }, reason)) return;
+    this.ejections++;
+    const lasts = ejectionLasts(this.health, this.#options);
+    this.#timer = setTimeout(() => this.#endEjection(), lasts);
+    this.#changed();
+  }
+
+  #endEjection(): void {
+    this.#note({ kind: "over" }, "its ejection is over");
+    this.#changed();
+  }
+
   #checked(result: CheckResult): Health {
-    const after = next(this.health, result, this.#options);
-    this.#become(after, result.kind === "pass" ? `${after.passes} passed` : result.reason);
+    this.#note(result, result.kind === "pass" ? `${this.health.passes + 1} passed` : result.reason);
     this.#changed();
     return this.health;
   }
 
-  #become(after: Health, reason: string): void {
+  /** Whether the state is another. */
+  #note(event: HealthEvent, reason: string): boolean {
     const from = this.health.state;
-    const to = after.state;
-    this.health = after;
-    if (from === to) return;
+    this.health = next(this.health, event, this.#options, Date.now());
+    const to = this.health.state;
+    if (from === to) return false;
+    if (from === "ejected") clearTimeout(this.#timer);
     this.reason = reason;
     const { name } = this.spec;
     const line = { target: name, service: this.#service, from, to, reason };
     const message = `${name}: ${from} → ${to} (${reason})`;
-    if (to === "unhealthy" || to === "draining") log.warn(line, message);
-    else log.info(line, message);
+    if (to === "healthy" || to === "joining" || to === "drained") log.info(line, message);
+    else log.warn(line, message);
+    return true;
   }
 }

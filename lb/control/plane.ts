@@ -5,8 +5,9 @@
  */
 import type { Routes } from "../../src/config/services.ts";
 import type { ServiceState } from "../../src/ops/control_protocol.ts";
+import { log } from "../../src/ops/log.ts";
 import { ScaleError } from "../../src/std/errors.ts";
-import type { World } from "../world.ts";
+import type { Report, World } from "../world.ts";
 import { Group, type ServiceSpec } from "./group.ts";
 import type { TargetSpec } from "./member.ts";
 
@@ -76,6 +77,11 @@ export class ControlPlane {
     for (const group of this.#groups.values()) group.stop();
   }
 
+  /** What the data plane has met. Of a service or target that has gone meanwhile it is no news. */
+  report({ service, target, reason }: Report): void {
+    this.#groups.get(service)?.report(target, reason);
+  }
+
   // The operator's orders. All throw not_found for a service or target that is not there; what is so already is no error.
 
   /** Throws conflict for a target that is there already. It gets requests after its first pass. */
@@ -119,6 +125,7 @@ export class ControlPlane {
   #changed(): void {
     const world = this.#describe();
     if (Bun.deepEquals(world, this.#world)) return;
+    tellPanic(this.#world, world);
     this.#world = world;
     this.#publish(world);
   }
@@ -132,5 +139,15 @@ export class ControlPlane {
     if (found !== undefined) return found;
     const names = [...this.#groups.keys()].join(", ") || "none";
     throw new ScaleError("not_found", `there is no service ${name}; there is ${names}`);
+  }
+}
+
+/** Says once that a panic has begun, and once that it is over. */
+function tellPanic(before: World, after: World): void {
+  const panicking = new Set(before.services.filter(({ isPanic }) => isPanic).map(({ name }) => name));
+  for (const { name, isPanic } of after.services) {
+    if (isPanic === panicking.has(name)) continue;
+    if (isPanic) log.warn({ service: name }, `service ${name}: panic, so few targets are healthy that all are used`);
+    else log.info({ service: name }, `service ${name}: the panic is over, only healthy targets are used`);
   }
 }

@@ -1,13 +1,60 @@
-/** Who of a service's targets may be routed to, from the health of all of them. Pure. */
+/** Who of a service's targets may be routed to, from the health of all of them: panic, the limit of ejections, the slow start. Pure. */
 import type { Routing } from "../world.ts";
 import { type Health, isUnknown } from "./state.ts";
 
-/** In the order of `healths`: the healthy ones are routable; all that are wanted are, while nothing is known of any. */
-export function routingOf(healths: readonly Health[]): Routing[] {
-  const wanted = healths.filter(({ state }) => state !== "drained");
-  const isNothingKnown = wanted.every(isUnknown);
-  return healths.map((health) => {
-    if (health.state === "draining" || health.state === "drained") return "draining";
-    return health.state === "healthy" || isNothingKnown ? "routable" : "out";
+export interface ServiceRouting {
+  /** In the order of the healths. */
+  readonly routings: readonly Routing[];
+  /** So few targets are healthy that all are used: more likely the checks are wrong, or those few would fall as well. */
+  readonly isPanic: boolean;
+}
+
+/**
+ * The healthy ones are routable; all that are wanted while nothing is known of any; and in a panic, when less than `panicPercent` of
+ * those that can be counted on are healthy, these all. Counted on are targets that have been healthy and are wanted; a new one that has
+ * never passed says nothing about the others, unless there are only such.
+ */
+export function routingOf(healths: readonly Health[], panicPercent: number): ServiceRouting {
+  const isNothingKnown = healths.filter(isWanted).every(isUnknown);
+  const counted = countedOn(healths);
+  const healthy = counted.filter(isHealthy).length;
+  const isPanic = healthy * 100 < counted.length * panicPercent;
+  const routings = healths.map((health) => {
+    if (!isWanted(health)) return "draining";
+    if (isHealthy(health) || isNothingKnown) return "routable";
+    return isPanic && counted.includes(health) ? "routable" : "out";
   });
+  return { routings, isPanic };
+}
+
+function countedOn(healths: readonly Health[]): readonly Health[] {
+  const judged = healths.filter((health) => isWanted(health) && health.state !== "joining");
+  const proven = judged.filter(({ hasPassed }) => hasPassed);
+  return proven.length > 0 ? proven : judged;
+}
+
+/** Whether one more target may be ejected: not the last healthy one, and no more than `percentMax` of all that are wanted. */
+export function mayEject(healths: readonly Health[], percentMax: number): boolean {
+  const wanted = healths.filter(isWanted);
+  const ejected = wanted.filter(({ state }) => state === "ejected").length;
+  return wanted.filter(isHealthy).length > 1 && (ejected + 1) * 100 <= wanted.length * percentMax;
+}
+
+/**
+ * When the target's slow start began, in milliseconds since the epoch; 0 for none. It has one only beside a target that has been in for
+ * longer than a slow start lasts and so can carry the difference: those that start together share alike from the first request.
+ */
+export function slowSince(health: Health, all: readonly Health[], slowStart: number): number {
+  if (slowStart === 0 || !isHealthy(health)) return 0;
+  const isBesideWarm = all.some((other) => isHealthy(other) && other.since + slowStart <= health.since);
+  return isBesideWarm ? health.since : 0;
+}
+
+/** Neither it nor the operator asked for no more requests. */
+function isWanted({ state }: Health): boolean {
+  return state !== "draining" && state !== "drained";
+}
+
+function isHealthy({ state }: Health): boolean {
+  return state === "healthy";
 }

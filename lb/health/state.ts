@@ -1,22 +1,31 @@
 /**
- * What is known of one target and what the operator wants of it. Pure: a state and an event give the next state; probing and timing
- * are checker.ts'.
+ * What is known of one target, from checks and from requests, and what the operator wants of it. Pure: a state and an event give the
+ * next state; probing and timing are elsewhere (checker.ts, control/member.ts).
  *
  *     joining ──pass──▶ healthy ──fail × fall──▶ unhealthy ──pass × rise──▶ healthy
- *        │                 │                          ▲
- *        ├─ fail × fall ───┼──────────────────────────┤
- *        │                 └─ draining ──▶ draining ──┴─ fail        draining ──pass × rise──▶ healthy
- *        └─ draining ──▶ draining                                    unhealthy ──draining──▶ draining
+ *        │              │     ▲                      ▲
+ *        │            errors  │ over, or pass × rise │
+ *        │              ▼     │ in its later part    │
+ *        │             ejected ─────fail × fall──────┤
+ *        └──────────────────────────fail × fall──────┘
  *
+ *     joining, healthy, ejected, unhealthy ──draining──▶ draining ──pass × rise──▶ healthy
+ *                                                            └──────fail─────────▶ unhealthy
  *     any ──drain──▶ drained ──undrain──▶ joining
  *
  * A target that has never passed joins on its first pass; one that was out must prove itself `rise` times. Draining counts at once:
  * the target says itself that it wants no more. Drained is the operator's word: no check takes it back, and after it the target joins
  * like a new one, because what was known of it is from before.
+ *
+ * Ejected is what requests have met, which checks may not see: an application whose /readyz passes while its pages fail. So a pass
+ * says something new only after a while (`heldPart` of the ejection), or when checks have failed meanwhile, which is `unhealthy`. An
+ * ejection lasts ejectionTime times the number in a row, up to ejectionTimeMax; the row ends when the target has been in for as long
+ * as its last ejection could last. After Envoy's outlier detection, except that there a single pass readmits at once.
  */
 import { ScaleError } from "../../src/std/errors.ts";
 
-export type HealthState = "joining" | "healthy" | "unhealthy" | "draining" | "drained";
+export const healthStates = ["joining", "healthy", "ejected", "unhealthy", "draining", "drained"] as const;
+export type HealthState = (typeof healthStates)[number];
 
 export type CheckResult =
   | { readonly kind: "pass" }
@@ -26,19 +35,39 @@ export type CheckResult =
 /** What the operator asks for. */
 export type Order = { readonly kind: "drain" } | { readonly kind: "undrain" };
 
+export type HealthEvent =
+  | CheckResult
+  | Order
+  /** Requests failed one after the other. */
+  | { readonly kind: "errors" }
+  /** The ejection has lasted as long as it should. */
+  | { readonly kind: "over" };
+
 export interface Health {
   readonly state: HealthState;
-  /** In a row, up to the last result. */
+  /** When the state began, in milliseconds since the epoch. */
+  readonly since: number;
+  /** Checks in a row, up to the last result. */
   readonly passes: number;
   readonly fails: number;
+  /** Whether it was ever healthy since it joined. */
+  readonly hasPassed: boolean;
+  /** Ejections in a row. */
+  readonly ejections: number;
 }
 
-export interface Thresholds {
+export interface HealthRules {
   readonly healthRise: number;
   readonly healthFall: number;
+  /** Milliseconds that the first ejection in a row lasts, and that none lasts longer than. */
+  readonly ejectionTime: number;
+  readonly ejectionTimeMax: number;
 }
 
-export const unknown: Health = { state: "joining", passes: 0, fails: 0 };
+/** Part of an ejection in which no pass ends it. */
+const heldPart = 1 / 5;
+
+export const unknown: Health = { state: "joining", since: 0, passes: 0, fails: 0, hasPassed: false, ejections: 0 };
 
 /** Whether no check of the target has come to a result. */
 export function isUnknown({ state, fails }: Health): boolean {
@@ -50,14 +79,24 @@ export function isInTransition({ state, passes, fails }: Health): boolean {
   return state === "joining" || (state === "healthy" ? fails > 0 : passes > 0);
 }
 
-export function next(health: Health, event: CheckResult | Order, thresholds: Thresholds): Health {
+/** Milliseconds that the present ejection, or the last one, lasts. */
+export function ejectionLasts({ ejections }: Health, { ejectionTime, ejectionTimeMax }: HealthRules): number {
+  return Math.min(ejectionTime * ejections, ejectionTimeMax);
+}
+
+/** `now` in milliseconds since the epoch. */
+export function next(health: Health, event: HealthEvent, rules: HealthRules, now: number): Health {
   switch (event.kind) {
     case "drain":
-      return { state: "drained", passes: 0, fails: 0 };
+      return become(health, "drained", now);
     case "undrain":
-      return health.state === "drained" ? unknown : health;
+      return health.state === "drained" ? { ...unknown, since: now } : health;
+    case "errors":
+      return health.state === "healthy" ? eject(health, rules, now) : health;
+    case "over":
+      return health.state === "ejected" ? become(health, "healthy", now) : health;
     default:
-      if (health.state !== "drained") return afterCheck(health, event, thresholds);
+      if (health.state !== "drained") return afterCheck(health, event, rules, now);
       throw new ScaleError(
         "illegal_transition",
         `health: a drained target is not checked, and this one got ${event.kind}`,
@@ -65,25 +104,40 @@ export function next(health: Health, event: CheckResult | Order, thresholds: Thr
   }
 }
 
-function afterCheck(health: Health, result: CheckResult, thresholds: Thresholds): Health {
+function afterCheck(health: Health, result: CheckResult, rules: HealthRules, now: number): Health {
   switch (result.kind) {
     case "draining":
-      return { state: "draining", passes: 0, fails: 0 };
+      return { ...become(health, "draining", now), passes: 0, fails: 0 };
     case "pass":
-      return afterPass(health, thresholds);
+      return afterPass(health, rules, now);
     case "fail":
-      return afterFail(health, thresholds);
+      return afterFail(health, rules, now);
   }
 }
 
-function afterPass({ state, passes }: Health, { healthRise }: Thresholds): Health {
-  const inRow = Math.min(passes + 1, healthRise);
-  const isIn = state === "joining" || state === "healthy" || inRow >= healthRise;
-  return { state: isIn ? "healthy" : state, passes: inRow, fails: 0 };
+function afterPass(health: Health, rules: HealthRules, now: number): Health {
+  const passes = Math.min(health.passes + 1, rules.healthRise);
+  const isIn = health.state === "joining" || health.state === "healthy" || mayReturn(health, passes, rules, now);
+  return { ...become(health, isIn ? "healthy" : health.state, now), passes, fails: 0 };
 }
 
-function afterFail({ state, fails }: Health, { healthFall }: Thresholds): Health {
-  const inRow = Math.min(fails + 1, healthFall);
-  const isOut = state === "draining" || inRow >= healthFall;
-  return { state: isOut ? "unhealthy" : state, passes: 0, fails: inRow };
+function mayReturn(health: Health, passes: number, rules: HealthRules, now: number): boolean {
+  const isHeld = health.state === "ejected" && now < health.since + ejectionLasts(health, rules) * heldPart;
+  return passes >= rules.healthRise && !isHeld;
+}
+
+function afterFail(health: Health, { healthFall }: HealthRules, now: number): Health {
+  const fails = Math.min(health.fails + 1, healthFall);
+  const isOut = health.state === "draining" || fails >= healthFall;
+  return { ...become(health, isOut ? "unhealthy" : health.state, now), passes: 0, fails };
+}
+
+function eject(health: Health, rules: HealthRules, now: number): Health {
+  const isInARow = now < health.since + ejectionLasts(health, rules);
+  return { ...become(health, "ejected", now), passes: 0, ejections: isInARow ? health.ejections + 1 : 1 };
+}
+
+function become(health: Health, state: HealthState, now: number): Health {
+  if (state === health.state) return health;
+  return { ...health, state, since: now, hasPassed: health.hasPassed || state === "healthy" };
 }

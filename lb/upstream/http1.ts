@@ -19,7 +19,7 @@ import { ResponseParser } from "../../src/wire/http1/response_parser.ts";
 import { headRoom, requestFraming, writeRequestHead } from "../../src/wire/http1/serialise.ts";
 import { type AddedFields, isInterim, length, type RequestHead } from "../../src/wire/message.ts";
 import { BodyWriter } from "../body_writer.ts";
-import type { Upstream, UpstreamUser } from "../stream.ts";
+import type { Progress, Upstream, UpstreamUser } from "../stream.ts";
 import type { Pool } from "./pool.ts";
 
 export type UpstreamLimits = HeadLimits;
@@ -46,6 +46,10 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   #isRequestSent = false;
   #isHeadRead = false;
   #sawBytes = false;
+  /** It has served before. */
+  #isKept = false;
+  /** What its kernel had taken when the request came. */
+  #takenBefore = 0;
   #interims = 0;
   #isPaused = false;
 
@@ -76,6 +80,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
 
   /** Starts to serve `user`. */
   attach(user: UpstreamUser): void {
+    this.#isKept = this.#phase === "idle";
+    this.#takenBefore = this.#queue!.takenBytes;
     this.#phase = "busy";
     this.#user = user;
     this.#isRequestSent = false;
@@ -239,13 +245,20 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
 
   #fail(thrown: unknown): void {
     const user = this.#user;
+    const progress = this.#progress();
     this.#user = undefined;
     this.close();
     if (user === undefined) return;
-    if (thrown instanceof ScaleError) user.upstreamFailed(thrown, this.#sawBytes);
+    if (thrown instanceof ScaleError) user.upstreamFailed(thrown, progress);
     else {
       log.error({ error: thrown }, `handling a response failed: ${messageOf(thrown)}`);
-      user.upstreamFailed(new ScaleError("internal", messageOf(thrown), { cause: thrown }), true);
+      user.upstreamFailed(new ScaleError("internal", messageOf(thrown), { cause: thrown }), "begun");
     }
+  }
+
+  #progress(): Progress {
+    if (this.#sawBytes) return "begun";
+    if (this.#queue!.takenBytes === this.#takenBefore) return "unsent";
+    return this.#isKept ? "stale" : "unanswered";
   }
 }

@@ -36,10 +36,13 @@ export class Pool {
    */
   acquire(user: UpstreamUser): Upstream | undefined {
     const idle = this.#idle.pop();
-    if (idle !== undefined) {
-      idle.attach(user);
-      return undefined;
-    }
+    if (idle === undefined) return this.dial(user);
+    idle.attach(user);
+    return undefined;
+  }
+
+  /** Starts to connect, whatever is idle. */
+  dial(user: UpstreamUser): Upstream {
     this.connects++;
     const dialing = new Http1Upstream(this, this.#limits, user);
     connect(this.#address, dialing);

@@ -148,6 +148,18 @@ export const rateLimit: Kind<RateLimit> = {
   },
 };
 
+const retriable = new Set(["502", "503", "504"]);
+
+export const retryStatuses: Kind<readonly number[]> = {
+  form: "STATUS,…",
+  parse: (value) => {
+    if (value === "none") return [];
+    const statuses = value.split(",");
+    if (statuses.every((status) => retriable.has(status))) return statuses.map(Number);
+    throw new ExpectedError("some of 502,503,504, or none");
+  },
+};
+
 const weightMax = 1_000;
 const connectionsMax = 1_000_000;
 

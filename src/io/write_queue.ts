@@ -39,6 +39,8 @@ export function flushStaged(): void {
 }
 
 export class WriteQueue {
+  /** Bytes that the kernel has taken. */
+  takenBytes = 0;
   readonly #traffic: Traffic | undefined;
   readonly #socket: ByteSocket;
   #tail: Buffer | undefined;
@@ -129,6 +131,7 @@ export class WriteQueue {
     if (this.#traffic !== undefined) this.#traffic.bytes += length;
     if (this.#tail !== undefined) return this.#keep(bytes, start, length);
     const taken = Math.max(0, this.#socket.write(bytes, start, length));
+    this.takenBytes += taken;
     if (taken < length) this.#keep(bytes, start + taken, length - taken);
   }
 
@@ -156,6 +159,7 @@ export class WriteQueue {
 
   #sendTail(): void {
     const taken = Math.max(0, this.#socket.write(this.#tail!, this.#tailStart, this.#tailEnd - this.#tailStart));
+    this.takenBytes += taken;
     this.#tailStart += taken;
     if (this.#tailStart < this.#tailEnd) return;
     this.#tail = undefined;

@@ -51,6 +51,8 @@ export interface TargetState {
   readonly weight: number;
   readonly state: string;
   readonly reason: string;
+  /** How often it was taken out because requests failed. */
+  readonly ejections: number;
 }
 
 /** With what it has to do, over all processes. */

@@ -45,7 +45,20 @@ export const metricTable = {
     help: "Requests answered 429, by limit: rate (--rate-limit), concurrency (--requests-per-client-max)",
     labels: ["limit"],
   },
-  lb_retries_total: { type: "counter", help: "Requests sent to a further target, by reason", labels: ["reason"] },
+  lb_retries_total: { type: "counter", help: "Requests sent again, by what went wrong before", labels: ["reason"] },
+  lb_retries_refused_total: { type: "counter", help: "Requests not sent again because the retry budget was used up" },
+  lb_retry_budget: { type: "gauge", help: "Retries that the budget has left" },
+  lb_targets: { type: "gauge", help: "Targets by state of health", labels: ["service", "state"] },
+  lb_service_panic: {
+    type: "gauge",
+    help: "1 while so few targets are healthy that all are used",
+    labels: ["service"],
+  },
+  lb_target_ejections_total: {
+    type: "counter",
+    help: "Times the target was taken out because requests failed",
+    labels: ["service", "target"],
+  },
   lb_target_healthy: { type: "gauge", help: "1 while the target is healthy", labels: ["service", "target"] },
   lb_target_requests_in_flight: {
     type: "gauge",

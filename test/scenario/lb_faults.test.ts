@@ -157,9 +157,9 @@ describe("a request is sent again", () => {
     };
 
   describe.each([
-    ["new", 1],
-    ["kept", 2],
-  ])("when a %s connection ends without an answer", (_, nth) => {
+    ["new", 1, "unanswered"],
+    ["kept", 2, "stale"],
+  ])("when a %s connection ends without an answer", (_, nth, reason) => {
     test("and the method is safe", async () => {
       const counts = { seen: 0 };
       using one = rawBackend(drops(nth, counts));
@@ -167,7 +167,7 @@ describe("a request is sent again", () => {
       await using lb = await balancer([`${one.address},weight=2`, two]);
       for (let n = 0; n < 6; n++) expect(await exchange(lb.url, get("/", closing))).toStartWith("HTTP/1.1 200 OK");
       expect(counts.seen).toBeGreaterThan(1);
-      expect(await metric(lb.adminUrl, "lb_retries_total", { reason: "unanswered" })).toBe(1);
+      expect(await metric(lb.adminUrl, "lb_retries_total", { reason })).toBe(1);
       await eventually(() => lb.log().filter((line) => line.includes('"retries":1')).length === 1);
     });
 

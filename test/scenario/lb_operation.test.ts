@@ -137,7 +137,7 @@ describe("weights and health", () => {
     await eventually(() => clients.servedBy.size === 2 && clients.ok > 100);
     one.kill("SIGKILL");
     await one.exited;
-    await eventually(() => lb.log().some((line) => line.includes(`${first}: healthy → unhealthy`)));
+    await eventually(() => lb.log().some((line) => line.includes(`${first}: `) && line.includes("→ unhealthy")));
     const before = clients.ok;
     await eventually(() => clients.ok > before + 500);
     await using again = await app("again", first);

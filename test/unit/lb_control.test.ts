@@ -22,7 +22,10 @@ const third = { host: "10.0.0.3", port: 80, name: "10.0.0.3:80", weight: 2, conn
 function scene() {
   const worlds: World[] = [];
   const plane = new ControlPlane(wantedOf(config), (world) => worlds.push(world));
-  const services = new Services((address) => new Pool(address, config));
+  const services = new Services(
+    (address) => new Pool(address, config),
+    (report) => plane.report(report),
+  );
   services.apply(plane.world);
   const service = services.get("default")!;
   const applied = (order: () => void) => {
@@ -95,8 +98,8 @@ describe("the control plane", () => {
         name: "default",
         isPaused: false,
         targets: [
-          { name: first, weight: 3, state: "joining", reason: "not checked yet" },
-          { name: second, weight: 1, state: "drained", reason: "the operator's drain" },
+          { name: first, weight: 3, state: "joining", reason: "not checked yet", ejections: 0 },
+          { name: second, weight: 1, state: "drained", reason: "the operator's drain", ejections: 0 },
         ],
       },
     ]);

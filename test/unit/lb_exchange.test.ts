@@ -6,6 +6,7 @@ import { Connections } from "../../lb/connections.ts";
 import { ControlPlane } from "../../lb/control/plane.ts";
 import { wantedOf } from "../../lb/control/wanted.ts";
 import { Http1Downstream } from "../../lb/downstream/http1.ts";
+import { RetryBudget } from "../../lb/retry_budget.ts";
 import { peerOf } from "../../lb/rewrite.ts";
 import { Services } from "../../lb/services.ts";
 import { SpareParsers } from "../../lb/spare_parsers.ts";
@@ -90,7 +91,10 @@ function scene() {
     upstream = new Http1Upstream(pool, config, user);
     upstream.connected(target as unknown as TcpSocket);
   }, config);
-  const services = new Services(() => pool);
+  const services = new Services(
+    () => pool,
+    () => undefined,
+  );
   services.apply(new ControlPlane(wantedOf(config), () => undefined).world);
   const balancer: Balancer = {
     config,
@@ -98,6 +102,7 @@ function scene() {
     limits: undefined,
     rewriteRules: { trusted: () => false, traceSample: 1 },
     counters: noCounts(),
+    retryBudget: new RetryBudget(config, clock.now),
     spareParsers: new SpareParsers(config),
     headRoomBytes: headRoom(config),
     isDraining: false,

@@ -1,31 +1,54 @@
 /** The health of a target: every transition of the drawing in lb/health/state.ts, and who may be routed to. */
 import { describe, expect, test } from "bun:test";
 
-import { routingOf } from "../../lb/health/routing.ts";
-import { type CheckResult, type Health, isInTransition, next, type Order, unknown } from "../../lb/health/state.ts";
+import { slowPart } from "../../lb/balance/slow_start.ts";
+import { mayEject, routingOf, slowSince } from "../../lb/health/routing.ts";
+import {
+  ejectionLasts,
+  type Health,
+  type HealthEvent,
+  type HealthState,
+  isInTransition,
+  next,
+  unknown,
+} from "../../lb/health/state.ts";
 
-const thresholds = { healthRise: 2, healthFall: 3 };
-const events: { readonly [letter: string]: CheckResult | Order } = {
+const seconds = 1_000;
+const rules = { healthRise: 2, healthFall: 3, ejectionTime: 30 * seconds, ejectionTimeMax: 300 * seconds };
+const events: { readonly [letter: string]: HealthEvent } = {
   p: { kind: "pass" },
   f: { kind: "fail", reason: "refused" },
   d: { kind: "draining", reason: "it says so" },
+  e: { kind: "errors" },
+  o: { kind: "over" },
   D: { kind: "drain" },
   U: { kind: "undrain" },
 };
+/** One letter a state. */
+const letters: { readonly [S in HealthState]: string } = {
+  joining: "j",
+  healthy: "h",
+  ejected: "e",
+  unhealthy: "u",
+  draining: "d",
+  drained: "D",
+};
 
-/** The first letters of the states after each event (u: unhealthy), drained as "o". */
-function states(sequence: string, from = unknown): string {
-  let health = from;
-  return sequence
-    .split("")
-    .map((letter) => (health = next(health, events[letter]!, thresholds)).state)
-    .map((state) => (state === "drained" ? "o" : state[0]))
-    .join("");
+/** The health after each event; "." lets a second pass. */
+function histories(sequence: string): Health[] {
+  let health = unknown;
+  let now = 0;
+  const all: Health[] = [];
+  for (const letter of sequence) {
+    if (letter === ".") now += seconds;
+    else all.push((health = next(health, events[letter]!, rules, now)));
+  }
+  return all;
 }
 
-function after(sequence: string): Health {
-  return sequence.split("").reduce((health, letter) => next(health, events[letter]!, thresholds), unknown);
-}
+const after = (sequence: string) => histories(sequence).at(-1) ?? unknown;
+const states = (sequence: string) => histories(sequence).map(({ state }) => letters[state]);
+const wait = (time: number) => ".".repeat(time);
 
 describe("a target", () => {
   test.each([
@@ -39,16 +62,37 @@ describe("a target", () => {
     ["drains at once", "pd", "hd"],
     ["drains at once while joining", "d", "d"],
     ["drains at once when unhealthy", "pfffd", "hhhud"],
+    ["drains at once when ejected", "ped", "hed"],
     ["must rise again after draining", "pdpp", "hddh"],
     ["is unhealthy when it is gone after draining", "pdfpp", "hduuh"],
     ["forgets passes when it drains again", "pdpdpp", "hddddh"],
-    ["is drained by the operator from any state", "D", "o"],
-    ["is drained by the operator when healthy, and joins anew when it may", "pDUp", "hojh"],
-    ["is drained by the operator while it drains itself", "pdDUd", "hdojd"],
-    ["is not asked twice to drain", "pDD", "hoo"],
+    ["is drained by the operator from any state", "D", "D"],
+    ["is drained by the operator when healthy, and joins anew when it may", "pDUp", "hDjh"],
+    ["is drained by the operator while it drains itself", "pdDUd", "hdDjd"],
+    ["is drained by the operator while ejected, whatever its ejection does", "peDo", "heDD"],
+    ["is not asked twice to drain", "pDD", "hDD"],
     ["that is in is left as it is by undrain", "pfffU", "hhhuu"],
+    ["is ejected for what requests meet", "pe", "he"],
+    ["is ejected only while it is healthy", "efDe", "jjDD"],
+    ["returns when its ejection is over", "peo", "heh"],
+    ["does not return for passes in the first part of it", `pe${wait(5)}pp`, "heee"],
+    ["returns after two passes once that is over", `pe${wait(6)}pp`, "heeh"],
+    ["returns at once on a pass then, if those before it were in a row", `pepp${wait(6)}p`, "heeeh"],
+    ["that fails checks while it is ejected is unhealthy, and rises as such", "pefffpp", "heeeuuh"],
+    ["is not brought back by the end of an ejection when checks fail", "pefffo", "heeeuu"],
   ])("%s", (_, sequence, wanted) => {
-    expect(states(sequence)).toBe(wanted);
+    expect(states(sequence).join("")).toBe(wanted);
+  });
+
+  test.each([
+    ["is 30 s the first time", "pe", 30],
+    ["is 60 s the second time in a row", "peoe", 60],
+    ["is 90 s the third time in a row", `peo${wait(29)}eo${wait(59)}e`, 90],
+    ["is 300 s at most", `p${"eo".repeat(20)}e`, 300],
+    ["is 30 s again when it was in for as long as the last one", `peo${wait(30)}e`, 30],
+    ["is 30 s again after the operator drained it", "peoDUpe", 30],
+  ])("its ejection %s", (_, sequence, wanted) => {
+    expect(ejectionLasts(after(sequence), rules)).toBe(wanted * seconds);
   });
 
   test.each([
@@ -60,29 +104,80 @@ describe("a target", () => {
     ["pfffp", true],
     ["pd", false],
     ["pdp", true],
+    ["pe", false],
+    ["pep", true],
   ])("after %j is watched closely: %p", (sequence, wanted) => {
     expect(isInTransition(after(sequence))).toBe(wanted);
   });
-});
 
-test("a drained target is not checked: a result for it is a fault of the balancer", () => {
-  expect(() => after("Dp")).toThrow("a drained target is not checked");
+  test("that is drained is not checked: a result for it is a fault of the balancer", () => {
+    expect(() => after("Dp")).toThrow("a drained target is not checked");
+  });
 });
 
 describe("routing", () => {
+  const routing = (sequences: readonly string[], panicPercent: number) => {
+    const { routings, isPanic } = routingOf(sequences.map(after), panicPercent);
+    return `${routings.map((each) => each[0]).join("")}${isPanic ? " panic" : ""}`;
+  };
+
   test.each<[what: string, sequences: readonly string[], wanted: string]>([
     ["goes to all while nothing is known of any", ["", ""], "rr"],
     ["does not go to a new target before its first pass", ["p", ""], "ro"],
     ["goes nowhere when the one that is known has failed", ["f", ""], "oo"],
     ["goes to the healthy ones", ["p", "pfff", "pd", "pf"], "rodr"],
-    ["goes nowhere when all are out", ["pfff", "pd"], "od"],
     ["does not go to a drained one", ["p", "pD", "D"], "rdd"],
     ["goes to all that are wanted while nothing is known of any of those", ["", "pD"], "rd"],
+    ["does not go to an ejected one", ["p", "pe"], "ro"],
+    ["goes to all when less than half are healthy", ["p", "pfff", "pfff"], "rrr panic"],
+    ["does not when half are", ["p", "pfff"], "ro"],
+    ["goes to ejected ones too then", ["p", "pe", "pfff"], "rrr panic"],
+    ["goes to the only one although it is unhealthy", ["pfff"], "r panic"],
+    ["goes to all when none has ever passed", ["fff", "fff"], "rr panic"],
+    ["in a panic does not go to what drains, or is new", ["p", "pfff", "pfff", "pd", "pD", "f"], "rrrddo panic"],
+    ["does not take new targets that never pass for a panic", ["p", "fff", "fff"], "roo"],
+    ["does not take targets that drain for a panic", ["p", "pd", "pd"], "rdd"],
   ])("%s", (_, sequences, wanted) => {
-    expect(
-      routingOf(sequences.map(after))
-        .map((routing) => routing[0])
-        .join(""),
-    ).toBe(wanted);
+    expect(routing(sequences, 50)).toBe(wanted);
+  });
+
+  test("never panics at 0 percent", () => expect(routing(["pfff", "pfff"], 0)).toBe("oo"));
+});
+
+describe("a target may be ejected", () => {
+  test.each<[sequences: readonly string[], percent: number, wanted: boolean]>([
+    [["p", "p"], 50, true],
+    [["p"], 100, false],
+    [["p", "pfff"], 100, false],
+    [["p", "p", "p"], 50, true],
+    [["p", "p", "pe"], 50, false],
+    [["p", "p", "pe"], 100, true],
+    [["p", "p", "pe", "p"], 50, true],
+    [["p", "p", "pe", "pe"], 50, false],
+    [["p", "p", "pD", "pD"], 50, true],
+    [["p", "p"], 0, false],
+  ])("beside %j, at most %d percent: %p", (sequences, percent, wanted) => {
+    expect(mayEject(sequences.map(after), percent)).toBe(wanted);
+  });
+});
+
+describe("a slow start", () => {
+  const starts = (sequences: readonly string[]) => {
+    const healths = sequences.map(after);
+    return healths.map((health) => slowSince(health, healths, 10 * seconds));
+  };
+
+  test.each<[what: string, sequences: readonly string[], wanted: readonly number[]]>([
+    ["is for who joins beside one that is warm", [`p`, `${wait(10)}p`], [0, 10 * seconds]],
+    ["is for who returns beside one that is warm", ["p", `pfff${wait(12)}pp`], [0, 12 * seconds]],
+    ["is for nobody where all start together", ["p", ".p", "...p"], [0, 0, 0]],
+    ["is for nobody where all have been out", [`pfff${wait(20)}pp`, `pfff${wait(21)}pp`], [0, 0]],
+    ["is for nobody beside one that is not in", ["pfff", `${wait(20)}p`], [0, 0]],
+  ])("%s", (_, sequences, wanted) => {
+    expect(starts(sequences)).toEqual([...wanted]);
+  });
+
+  test("goes from a tenth to all of the share, linearly", () => {
+    expect([-5, 0, 2.5, 5, 10, 60].map((age) => slowPart(age, 10))).toEqual([0.1, 0.1, 0.325, 0.55, 1, 1]);
   });
 });

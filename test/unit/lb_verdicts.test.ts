@@ -1,8 +1,10 @@
 /** The balancer's decisions that are a function of facts: what may be sent again, and what a client is told of an error. */
 import { describe, expect, test } from "bun:test";
 
+import { Replay } from "../../lb/replay.ts";
 import { errorResponse } from "../../lb/respond.ts";
-import { type Failure, mayRetry } from "../../lb/retry.ts";
+import { type Facts, type Failure, retryVerdict, type Verdict } from "../../lb/retry.ts";
+import { RetryBudget } from "../../lb/retry_budget.ts";
 import { type ErrorCode, ScaleError } from "../../src/std/errors.ts";
 import { RequestParser } from "../../src/wire/http1/request_parser.ts";
 
@@ -14,29 +16,91 @@ function request(method: string, ...lines: readonly string[]): RequestParser {
 }
 
 describe("a failed request is sent again", () => {
-  const body = "Content-Length: 5";
-  const cases: readonly (readonly [failure: Failure, method: string, lines: readonly string[], verdict: boolean])[] = [
-    ["connect", "GET", [], true],
-    ["connect", "POST", [body], true],
-    ["unanswered", "GET", [], true],
-    ["unanswered", "HEAD", [], true],
-    ["unanswered", "GET", [body], false],
-    ["unanswered", "POST", [], false],
-    ["unanswered", "PUT", [], false],
-    ["begun", "GET", [], false],
-    ["begun", "POST", [body], false],
-  ];
-  test.each(cases)("%s of %s %j: %p", (failure, method, lines, verdict) => {
-    expect(mayRetry(failure, request(method, ...lines), { made: 1, retriesMax: 2 })).toBe(verdict);
+  const facts: Facts = { isSafe: true, isBodyKept: true, made: 1, retriesMax: 2, left: 1_000 };
+  test.each<[failure: Failure, safe: Verdict, unsafe: Verdict]>([
+    ["connect", "elsewhere", "elsewhere"],
+    ["unsent", "anywhere", "anywhere"],
+    ["stale", "anywhere", "no"],
+    ["unanswered", "elsewhere", "no"],
+    ["status", "elsewhere", "no"],
+    ["begun", "no", "no"],
+  ])("%s: %s where the method is safe, %s where it is not", (failure, safe, unsafe) => {
+    expect(retryVerdict(failure, facts)).toBe(safe);
+    expect(retryVerdict(failure, { ...facts, isSafe: false })).toBe(unsafe);
   });
 
-  test("at most --retries-max times", () => {
-    expect([1, 2, 3].map((made) => mayRetry("connect", request("GET"), { made, retriesMax: 2 }))).toEqual([
-      true,
-      true,
-      false,
-    ]);
-    expect(mayRetry("connect", request("GET"), { made: 1, retriesMax: 0 })).toBe(false);
+  test.each<[what: string, change: Partial<Facts>]>([
+    ["whose body is gone", { isBodyKept: false }],
+    ["that was tried --retries-max times more", { made: 3 }],
+    ["where none is allowed", { retriesMax: 0 }],
+    ["whose time is over", { left: 0 }],
+  ])("but never one %s", (_, change) => {
+    for (const failure of ["connect", "unsent", "stale", "unanswered", "status"] as const) {
+      expect(retryVerdict(failure, { ...facts, ...change })).toBe("no");
+    }
+  });
+});
+
+describe("the retry budget", () => {
+  const options = { retryPercentMax: 20, retriesPerSecondMin: 10 };
+  const takeAll = (budget: RetryBudget, now: number) => {
+    let taken = 0;
+    while (budget.take(now)) taken++;
+    return taken;
+  };
+
+  test("begins with ten seconds of what there is without requests, and saves no more", () => {
+    const budget = new RetryBudget(options, 0);
+    expect(budget.left(60_000)).toBe(100);
+    expect(takeAll(budget, 60_000)).toBe(100);
+  });
+
+  test("is a share of the requests and a few a second", () => {
+    const budget = new RetryBudget(options, 0);
+    takeAll(budget, 0);
+    for (let n = 0; n < 100; n++) budget.deposit();
+    expect(takeAll(budget, 0)).toBe(20);
+    expect(takeAll(budget, 2_000)).toBe(20);
+    expect(budget.refused).toBe(3);
+  });
+
+  test("of nothing allows nothing", () => {
+    const budget = new RetryBudget({ retryPercentMax: 0, retriesPerSecondMin: 0 }, 0);
+    budget.deposit();
+    expect(budget.take(1e6)).toBe(false);
+  });
+
+  test("bounds a storm: with every request failing, about a fifth more is sent", () => {
+    const budget = new RetryBudget(options, 0);
+    let retries = 0;
+    for (let n = 0; n < 10_000; n++) {
+      budget.deposit();
+      for (let more = 0; more < 2; more++) if (budget.take(n)) retries++;
+    }
+    expect(retries).toBeWithin(2_000, 2_201);
+  });
+});
+
+describe("a body is kept", () => {
+  const sent = (replay: Replay) => {
+    let text = "";
+    replay.writeTo({
+      writeBody: (bytes, start, end) => {
+        text += bytes.toString("latin1", start, end);
+        return true;
+      },
+      endBody: () => undefined,
+    });
+    return text;
+  };
+
+  test("as it was read, up to its maximum; beyond it nothing of it", () => {
+    const replay = new Replay(8);
+    replay.keep(Buffer.from("xhellox"), 1, 6);
+    replay.keep(Buffer.from("abc"), 0, 3);
+    expect([sent(replay), replay.isWhole]).toEqual(["helloabc", true]);
+    replay.keep(Buffer.from("!"), 0, 1);
+    expect([sent(replay), replay.isWhole]).toEqual(["", false]);
   });
 });
 
