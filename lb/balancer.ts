@@ -12,7 +12,7 @@ import type { SpareParsers } from "./spare_parsers.ts";
 export interface Counters {
   connectionsAccepted: number;
   /** By reason. */
-  readonly connectionsRefused: { connections_max: number; connections_per_client_max: number };
+  readonly connectionsRefused: { connections_max: number; connections_per_client_max: number; proxy_header: number };
   /** From clients and to clients, heads and framing included. */
   bytesReceived: number;
   readonly sent: Traffic;
@@ -39,7 +39,7 @@ export interface Balancer {
 export function noCounts(): Counters {
   return {
     connectionsAccepted: 0,
-    connectionsRefused: { connections_max: 0, connections_per_client_max: 0 },
+    connectionsRefused: { connections_max: 0, connections_per_client_max: 0, proxy_header: 0 },
     bytesReceived: 0,
     sent: { bytes: 0 },
     exchangesInFlight: 0,

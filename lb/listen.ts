@@ -2,19 +2,21 @@
  * The public listener: gives every connection its protocol or turns it away, and drains. Which connections are open is
  * connections.ts'; what happens on one is downstream/'s.
  */
-import { asEvent, type TcpSocket } from "../src/io/connection.ts";
+import { asEvent, type Protocol, type TcpSocket } from "../src/io/connection.ts";
 import { listen, type Listener } from "../src/io/listener.ts";
-import { tick } from "../src/std/clock.ts";
+import { log } from "../src/ops/log.ts";
+import { clock, tick } from "../src/std/clock.ts";
 import type { HostPort } from "../src/std/units.ts";
 import type { Balancer } from "./balancer.ts";
-import { Connections } from "./connections.ts";
+import { type Connection, Connections } from "./connections.ts";
 import { Http1Downstream } from "./downstream/http1.ts";
-import { peerOf } from "./rewrite.ts";
+import { type Proxied, ProxiedConnection } from "./downstream/proxied.ts";
+import { type Peer, peerOf } from "./rewrite.ts";
 
 /** How exact timeouts are: 15,000 connections take 0.2 ms a sweep. */
 const sweepMilliseconds = 250;
 
-export class Front {
+export class Front implements Proxied {
   readonly #balancer: Balancer;
   readonly #connections: Connections;
   readonly #listener: Listener;
@@ -47,22 +49,59 @@ export class Front {
     clearInterval(this.#sweeper);
   }
 
-  #accept(socket: TcpSocket): Http1Downstream | undefined {
-    const { counters } = this.#balancer;
+  #accept(socket: TcpSocket): Protocol | undefined {
     // A client that connected and reset it has no address any more, whatever the type says.
     const remoteAddress = socket.remoteAddress as string | undefined;
     if (remoteAddress === undefined) return undefined;
+    tick();
     const peer = peerOf(remoteAddress, this.#balancer.rewriteRules.trusted);
+    const { proxyProtocol, headerTimeout } = this.#balancer.config;
+    const connection =
+      proxyProtocol && peer.isTrusted
+        ? this.#admitted(peer, () => new ProxiedConnection(socket, peer, clock.now + headerTimeout, this))
+        : this.#serve(socket, peer);
+    if (connection !== undefined) this.#balancer.counters.connectionsAccepted++;
+    return connection;
+  }
+
+  #serve(socket: TcpSocket, peer: Peer): Http1Downstream | undefined {
+    return this.#admitted(peer, () => new Http1Downstream(this.#balancer, socket, peer, this.#connections));
+  }
+
+  /** What `make` makes, unless there are too many already. */
+  #admitted<C extends Connection>(peer: Peer, make: () => C): C | undefined {
     const refusal = this.#connections.refusal(peer);
     if (refusal !== undefined) {
-      counters.connectionsRefused[refusal]++;
+      this.#balancer.counters.connectionsRefused[refusal]++;
       return undefined;
     }
-    tick();
-    counters.connectionsAccepted++;
-    const connection = new Http1Downstream(this.#balancer, socket, peer, this.#connections);
+    const connection = make();
     this.#connections.add(connection);
     return connection;
+  }
+
+  // From connections that a proxy passes on
+
+  identified(proxied: ProxiedConnection, source: string | undefined, rest: Buffer): void {
+    const { socket } = proxied;
+    const peer = source === undefined ? proxied.peer : peerOf(source, this.#balancer.rewriteRules.trusted);
+    this.#connections.delete(proxied);
+    const connection = this.#serve(socket, peer);
+    if (connection === undefined) return void socket.end();
+    socket.data = connection;
+    if (rest.length > 0) connection.received(rest);
+  }
+
+  unidentified(proxied: ProxiedConnection, reason: string): void {
+    const { counters } = this.#balancer;
+    const level = counters.connectionsRefused.proxy_header++ === 0 ? "warn" : "debug";
+    const { address } = proxied.peer;
+    log[level]({ peer: address, reason }, `a connection of proxy ${address} is closed: ${reason} (--proxy-protocol)`);
+    proxied.close();
+  }
+
+  gone(proxied: ProxiedConnection): void {
+    this.#connections.delete(proxied);
   }
 
   #sweep(now: number): void {

@@ -88,6 +88,13 @@ export const options = {
     commands: ["lb", "app", "dev"],
     help: "networks whose X-Forwarded-* are believed",
   },
+  proxyProtocol: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["lb"],
+    help: "connections from --trusted-proxies begin with a PROXY protocol header (version 1 or 2) that says whose they are",
+  },
   traceSample: {
     ...kind.share,
     default: "1",

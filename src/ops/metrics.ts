@@ -35,7 +35,7 @@ export const metricTable = {
   lb_connections_accepted_total: { type: "counter", help: "Client connections accepted" },
   lb_connections_refused_total: {
     type: "counter",
-    help: "Client connections closed at once, by the limit: connections_max, connections_per_client_max",
+    help: "Client connections closed at once, by reason: connections_max, connections_per_client_max, proxy_header (missing or malformed)",
     labels: ["reason"],
   },
   lb_bytes_total: { type: "counter", help: "Bytes on client connections, received and sent", labels: ["direction"] },
