@@ -46,6 +46,7 @@ export const redirectStatus: Kind<RedirectStatus> = {
   },
 };
 
+const redirectBytesMax = 2_048;
 const placeholders = ["{host}", "{uri}", "{rest}"];
 const redirectForm =
   /^(?:https?:\/\/(?:\{host\}|[a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?(?:[/?].*|\{uri\}|\{rest\})?|\/|\/[^/\\{].*)$/;
@@ -55,11 +56,12 @@ export const redirectTo: Kind<string> = {
   form: "URL",
   parse: (value) => {
     const unknown = value.match(/\{[^}]*\}?/g)?.find((each) => !placeholders.includes(each));
+    const isShort = value.length <= redirectBytesMax && (value.match(/\{(?:uri|rest)\}/g)?.length ?? 0) <= 1;
     const isVisible = /^[!#-;=?-_a-z{}~]+$/.test(value);
-    if (unknown === undefined && isVisible && redirectForm.test(value)) return value;
+    if (unknown === undefined && isShort && isVisible && redirectForm.test(value)) return value;
     throw new ExpectedError(
       `a URL such as https://{host}{uri}, or a path such as /new{rest}; {host} is the request's host, {uri} its path and query, ` +
-        "{rest} what follows the path it was found by",
+        "{rest} what follows the path it was found by; one of the two at most",
     );
   },
 };

@@ -78,13 +78,17 @@ export const targetsMax = 1_000;
 const servicesMax = 1_000;
 const redirectsMax = 10_000;
 const rulesMax = 64;
+/** Names and values of one direction's rules: a head has room for them whatever else is in it (wire/http1/serialise.ts). */
+const rulesBytesMax = 8 * 1024;
 
 /** Reads both tables; adds to `problems` what is wrong in them. */
 export function readRoutes(file: TomlFile, problems: string[]): Routes<ServiceEntry> {
+  const before = problems.length;
   const services = serviceNames(file, problems).map((name) => readService(file, name, problems));
   const redirects = redirectIndexes(file, problems).map((index) => readRedirect(file, index, problems));
   const routes = { services, redirects: redirects.filter((each) => each !== undefined) };
-  problems.push(...clashes(routes).map((clash) => `${clash} (${file.path})`));
+  // A claim that could not be read would clash with what nobody wrote.
+  if (problems.length === before) problems.push(...clashes(routes).map((clash) => `${clash} (${file.path})`));
   return routes;
 }
 
@@ -147,6 +151,9 @@ function readService(file: TomlFile, name: string, problems: string[]): ServiceE
 function readClaim(table: TableReader): Claim {
   const hosts = table.many("hosts", hostPattern, '["shop.example", "*.shop.example"]') ?? [];
   const paths = table.many("paths", pathPrefix, '["/api"]') ?? ["/"];
+  for (const key of ["hosts", "paths"]) {
+    if (table.isEmptyList(key)) table.wrong(key, "at least one", `leave ${key} out, which means all`);
+  }
   return { hosts: [...new Set(hosts)], paths: [...new Set(paths)] };
 }
 
@@ -180,8 +187,10 @@ function readRules(table: TableReader | undefined): HeaderRules {
     set: readFields(table.table("set")),
     add: readFields(table.table("add")),
   };
-  if (rules.remove.length + (rules.set.length + rules.add.length) / 2 > rulesMax) {
-    table.lacks(`has more than ${rulesMax} rules`, "fewer");
+  const texts = [...rules.remove, ...rules.set, ...rules.add];
+  const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+  if (rules.remove.length + (rules.set.length + rules.add.length) / 2 > rulesMax || bytes > rulesBytesMax) {
+    table.lacks("has too many rules", `at most ${rulesMax}, of together ${rulesBytesMax} bytes`);
   }
   table.finish();
   return rules;
@@ -207,7 +216,8 @@ function readRedirect(file: TomlFile, index: number, problems: string[]): Redire
     if (!table.keys.includes("to")) table.lacks("leads nowhere", 'to = "https://{host}{uri}"');
     return undefined;
   }
-  if (scheme === undefined && /^(?:https?:\/\/\{host\})?\{uri\}$/.test(to)) {
+  const loop = /^(https?):\/\/\{host\}\{uri\}$/.exec(to);
+  if (loop !== null && (scheme ?? loop[1]) === loop[1]) {
     table.wrong(
       "to",
       "another address than the request's, which would lead to itself for ever",

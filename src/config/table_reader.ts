@@ -42,6 +42,11 @@ export class TableReader {
     return items.map((item) => this.#parse(key, item, kind, usual)).filter((item) => item !== undefined);
   }
 
+  isEmptyList(key: string): boolean {
+    const value = this.#ask(key);
+    return Array.isArray(value) && value.length === 0;
+  }
+
   /** The table at `key`, undefined if there is none. */
   table(key: string): TableReader | undefined {
     if (this.#ask(key) === undefined) return undefined;

@@ -8,6 +8,7 @@ import { requestOf, responseOf } from "../../lb/routed.ts";
 import { type Claim, noRules, type RedirectEntry, type ServiceRoute } from "../../src/config/services.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { RequestParser } from "../../src/wire/http1/request_parser.ts";
+import { headRoom, writeRequestHead } from "../../src/wire/http1/serialise.ts";
 import { length } from "../../src/wire/message.ts";
 
 const everything: Claim = { hosts: [], paths: ["/"] };
@@ -205,6 +206,21 @@ describe("header rules", () => {
     const response = { status: 200, fields, bodyLength: length.none, hasBody: false };
     expect(responseOf(route, response, ["Date", "d"])).toEqual(["Date", "d", "B", "2"]);
     expect(fields.entries()).toEqual([]);
+  });
+
+  test("never need more room than a head has", () => {
+    const value = "x".repeat(4_000);
+    const written = { remove: [], set: ["A", value], add: ["B", value] };
+    const path = `/${"p".repeat(1_000)}`;
+    const limits = { headBytesMax: 4096, headFieldsMax: 20, targetBytesMax: 4096 };
+    const routes = table([service("api", { paths: [path] }, { stripPrefix: true, request: written })]);
+    const head = Object.assign(parsed(`C: ${"y".repeat(2_900)}`), { target: path });
+    const added: string[] = [];
+    const sent = requestOf(routes.find("a", path, "http"), head, added);
+    const out = Buffer.alloc(headRoom(limits), 0);
+    const end = writeRequestHead(out, 0, sent, added);
+    expect(out.toString("latin1", 0, end)).toEndWith(`X-Forwarded-Prefix: ${path}\r\nB: ${value}\r\n\r\n`);
+    expect(end).toBeLessThan(out.length);
   });
 
   test.each([

@@ -82,8 +82,8 @@ export function headRoom(limits: { readonly headBytesMax: number; readonly headF
   return 3 * limits.headBytesMax + limits.headFieldsMax + addedBytesMax;
 }
 
-/** Names, addresses, ids and framing that scale writes of its own. */
-const addedBytesMax = 4096;
+/** Names, addresses, ids and framing that scale writes of its own, and header rules of the operator (config/services.ts bounds them). */
+const addedBytesMax = 16 * 1024;
 
 /** Request framing follows from the message alone (RFC 9112 §6.3): a request has no body that ends with the connection. */
 export function requestFraming(head: RequestHead): BodyFraming {
