@@ -94,7 +94,12 @@ declare module "scale" {
     /** Runs on the primary. Serialization failures and deadlocks run it again (3 attempts), so it must have no other effects: enqueue and invalidate take { tx }. */
     tx<T>(
       body: (tx: Tx) => Promise<T>,
-      options?: { isolation?: "read committed" | "repeatable read" | "serializable"; attempts?: number },
+      options?: {
+        isolation?: "read committed" | "repeatable read" | "serializable";
+        attempts?: number;
+        /** A second run does no harm: then a COMMIT that was never answered is tried again in place of the error `outcome_unknown`. */
+        idempotent?: boolean;
+      },
     ): Promise<T>;
   };
 

@@ -1,5 +1,6 @@
 /** The kinds of option values: how a text becomes a value, and the form --help shows. The table that uses them is options.ts. */
 import { type Cidr, parseCidr } from "../std/cidr.ts";
+import { urlsOf } from "../std/host_list.ts";
 import {
   ExpectedError,
   formatHostPort,
@@ -157,6 +158,16 @@ export const retryStatuses: Kind<readonly number[]> = {
     const statuses = value.split(",");
     if (statuses.every((status) => retriable.has(status))) return statuses.map(Number);
     throw new ExpectedError("some of 502,503,504, or none");
+  },
+};
+
+/** postgres://, with one host or several, of which one is the primary. */
+export const postgresUrl: Kind<string> = {
+  form: "URL",
+  parse: (value) => {
+    const one = storeUrl("postgres:", "postgresql:");
+    for (const url of urlsOf(value)) one.parse(url);
+    return value;
   },
 };
 

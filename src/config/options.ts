@@ -351,11 +351,11 @@ export const options = {
 
   // Stores
   databaseUrl: {
-    ...kind.storeUrl("postgres:", "postgresql:"),
+    ...kind.postgresUrl,
     env: ["DATABASE_URL"],
     secret: "password",
     commands: [...runtime, "migrate"],
-    help: "PostgreSQL of the application",
+    help: "PostgreSQL of the application; several hosts (A:5432,B:5432) for a primary that may change",
   },
   replicaUrl: {
     ...kind.storeUrl("postgres:", "postgresql:"),

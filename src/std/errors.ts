@@ -54,6 +54,7 @@ export const errorCodes = {
   draining: unavailable("operator"),
   queue_full: unavailable("operator"),
   store_unavailable: unavailable("upstream"),
+  outcome_unknown: { source: "upstream", retry: "never", status: 500, exit: 1 },
   no_target: unavailable("upstream"),
   request_timeout: { source: "internal", retry: "after", status: 503, exit: 1 },
 

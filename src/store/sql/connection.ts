@@ -10,12 +10,15 @@ import { Stream } from "node:stream";
 import postgres from "postgres";
 
 import { messageOf, ScaleError } from "../../std/errors.ts";
-import { endsConnection, sqlFailure } from "./errors.ts";
+import { handled } from "../../std/handled.ts";
+import { type Effect, endsConnection, sqlFailure } from "./errors.ts";
 import type { SqlParameter, SqlSession, Statement } from "./sql.ts";
 import { parametersOf, types } from "./types.ts";
 
 export interface ConnectionOptions {
   readonly applicationName: string;
+  /** Refuse a server that accepts no writes: its URL is one of several. */
+  readonly mustBePrimary?: boolean;
   /** Milliseconds; 0 is never. */
   readonly statementTimeout: number;
   /** Called with the payload of every notification, on a connection that listens. */
@@ -23,6 +26,8 @@ export interface ConnectionOptions {
 }
 
 const connectTimeoutSeconds = 3;
+/** Where there is another server to try. */
+const connectTimeoutSecondsOfMany = 1;
 /** Distinct texts kept prepared on one connection. Beyond it statements are parsed each time: lists of every length would fill the server. */
 const preparedStatementsMax = 500;
 
@@ -33,14 +38,20 @@ export class Connection implements SqlSession {
   /** host:port, for messages. */
   readonly place: string;
   #state: "connecting" | "ready" | "lost" = "connecting";
+  #hasOpened = false;
+  #isInTransaction = false;
+  /** Whether this is the primary; undefined where nobody asked. */
+  readonly #checked: Promise<void> | undefined;
   readonly #client: postgres.Sql;
-  readonly #onLost: () => void;
+  readonly #onLost: (unasked: boolean) => void;
   readonly #prepared = new Set<string>();
 
-  constructor(url: string, options: ConnectionOptions, onLost: () => void) {
+  /** `onLost` is told whether the server is to blame, or it was closed by us. */
+  constructor(url: string, options: ConnectionOptions, onLost: (unasked: boolean) => void) {
     this.place = placeOf(url);
     this.#onLost = onLost;
     this.#client = openClient(url, options, () => void this.#lose());
+    this.#checked = options.mustBePrimary ? handled(this.#check()) : undefined;
   }
 
   /** It has answered: more than one statement may be sent to it. */
@@ -50,6 +61,11 @@ export class Connection implements SqlSession {
 
   get lost(): boolean {
     return this.#state === "lost";
+  }
+
+  /** It has been ready: something may have been sent on it. Before that, what was asked of it has not happened anywhere. */
+  get hasOpened(): boolean {
+    return this.#hasOpened;
   }
 
   async query<R extends object>(statement: Statement): Promise<R[]> {
@@ -68,7 +84,10 @@ export class Connection implements SqlSession {
 
   /** Runs BEGIN, COMMIT or ROLLBACK and returns what PostgreSQL says it did: a failed transaction answers COMMIT with ROLLBACK. */
   async control(text: string): Promise<string> {
-    return (await this.#run(text, [], { prepare: false, simple: true })).command;
+    this.#isInTransaction = true;
+    const { command } = await this.#run(text, [], { prepare: false, simple: true });
+    this.#isInTransaction = command === "BEGIN";
+    return command;
   }
 
   async ping(): Promise<void> {
@@ -92,24 +111,56 @@ export class Connection implements SqlSession {
     parameters: readonly SqlParameter[],
     how: { readonly prepare: boolean; readonly simple: boolean },
   ): Promise<postgres.RowList<postgres.Row[]>> {
-    if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text);
+    if (this.#checked !== undefined) await this.#checked;
+    return this.#send(text, parameters, how);
+  }
+
+  /** A standby of the primary takes no writes, and a server that was demoted is one. */
+  async #check(): Promise<void> {
+    const [row] = await this.#send("select pg_is_in_recovery() as standby", [], { prepare: false, simple: false });
+    if (!row!["standby"]) return;
+    this.#hasOpened = false;
+    void this.#lose(0);
+    throw new ScaleError("store_unavailable", `PostgreSQL at ${this.place} is a standby, expected the primary`, {
+      hint: "promote one of the servers that --database-url names",
+      retryAfterSeconds: 1,
+    });
+  }
+
+  async #send(
+    text: string,
+    parameters: readonly SqlParameter[],
+    how: { readonly prepare: boolean; readonly simple: boolean },
+  ): Promise<postgres.RowList<postgres.Row[]>> {
+    if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text, "nothing");
     try {
       const result = await this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
       if (!Array.isArray(result)) throw await this.#refuseCopy(result);
-      if (this.#state === "connecting") this.#state = "ready";
+      this.#opened();
       return result;
     } catch (error) {
       if (endsConnection(error)) void this.#lose();
-      else if (this.#state === "connecting") this.#state = "ready";
-      throw sqlFailure(error, this.place, text);
+      else this.#opened();
+      throw sqlFailure(error, this.place, text, this.#effectOf(text));
     }
+  }
+
+  #opened(): void {
+    this.#hasOpened = true;
+    if (this.#state === "connecting") this.#state = "ready";
+  }
+
+  /** What a statement may have done whose answer never came: nothing before COMMIT, and nothing that was not sent. */
+  #effectOf(text: string): Effect {
+    if (!this.#hasOpened) return "nothing";
+    return this.#isInTransaction && text !== "commit" ? "nothing" : "unknown";
   }
 
   /** Other statements that were sent still get their answer, or their error from the driver; after `seconds` always the error. */
   #lose(seconds?: number): Promise<void> {
     if (this.lost) return Promise.resolve();
     this.#state = "lost";
-    this.#onLost();
+    this.#onLost(seconds === undefined || !this.#hasOpened);
     return this.#client.end(seconds === undefined ? {} : { timeout: seconds }).catch(() => undefined);
   }
 
@@ -134,7 +185,7 @@ function openClient(url: string, options: ConnectionOptions, onclose: () => void
       types,
       // A round trip per connection for user-defined types, which stay text without it.
       fetch_types: false,
-      connect_timeout: connectTimeoutSeconds,
+      connect_timeout: options.mustBePrimary ? connectTimeoutSecondsOfMany : connectTimeoutSeconds,
       // The driver's timers see neither our transactions nor our pool.
       idle_timeout: 0,
       max_lifetime: null,

@@ -3,10 +3,10 @@
  * a read runs on a replica that shows everything its reader must see, else on the primary. Invariant: where a statement runs never
  * changes what a reader sees, only how fresh it is beyond what they must see.
  */
-import { ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
 import { rendezvous } from "../../std/rendezvous.ts";
 import { type Connection, placeOf } from "./connection.ts";
+import { isLost, withoutEffect } from "./errors.ts";
 import { listen } from "./listen.ts";
 import { Pool, type PoolCounts } from "./pool.ts";
 import { hasPassed, type Position } from "./position.ts";
@@ -22,7 +22,6 @@ type Run<T> = (connection: Connection) => Promise<T>;
 
 export class Database implements Sql {
   readonly sharedSecret: string;
-  readonly #url: string;
   readonly #options: SqlOptions;
   readonly #place: string;
   readonly #primary: Pool;
@@ -33,7 +32,6 @@ export class Database implements Sql {
 
   constructor(url: string, options: SqlOptions) {
     const { replicaUrls = [], lagMax = lagMaxDefault, poolMax } = options;
-    this.#url = url;
     this.#options = options;
     this.sharedSecret = secretOf(url);
     this.#place = placeOf(url);
@@ -90,7 +88,7 @@ export class Database implements Sql {
   }
 
   listen(channel: string, heard: (payload: string | undefined) => void, signal: AbortSignal): Promise<void> {
-    return handled(listen(this.#url, this.#options, channel, heard, signal));
+    return handled(listen(this.#primary.url, this.#options, channel, heard, signal));
   }
 
   position(): Promise<Position> {
@@ -98,7 +96,8 @@ export class Database implements Sql {
   }
 
   ping(): Promise<void> {
-    return handled(this.#primary.shared((connection) => connection.ping()));
+    const answered = this.#primary.shared((connection) => connection.ping());
+    return handled(answered.catch((error: unknown) => Promise.reject(withoutEffect(error))));
   }
 
   close(): Promise<void> {
@@ -132,18 +131,21 @@ export class Database implements Sql {
     }
   }
 
+  /** A read whose server goes away under it is tried once more: on another server, or on the one that took its place. */
   async #read<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
-    if (!this.hasReplicas) return this.#primary.shared(run);
-    const replica = await this.#choose(reader, undefined);
-    if (replica === undefined) return this.#divert(run, reader);
+    const replica = this.hasReplicas ? await this.#choose(reader, undefined) : undefined;
     try {
-      return await replica.pool.shared(run);
+      return await this.#readFrom(replica, run, reader);
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
-      // It went away under the statement, which was a read: somebody else answers it.
-      const other = await this.#choose(reader, replica);
-      return other === undefined ? this.#divert(run, reader) : other.pool.shared(run);
+      if (!isLost(error)) throw error;
+      const other = this.hasReplicas ? await this.#choose(reader, replica) : undefined;
+      return this.#readFrom(other, run, reader).catch((again: unknown) => Promise.reject(withoutEffect(again)));
     }
+  }
+
+  #readFrom<T>(replica: Replica | undefined, run: Run<T>, reader: Reader | undefined): Promise<T> {
+    if (replica !== undefined) return replica.pool.shared(run);
+    return this.hasReplicas ? this.#divert(run, reader) : this.#primary.shared(run);
   }
 
   /** The replica that may serve this reader now, other than `failed`; undefined if none may. */
@@ -187,10 +189,6 @@ function leastBusyOfTwo(candidates: readonly Replica[]): Replica | undefined {
 function load({ pool }: Replica): number {
   const { running, waiting } = pool.counts;
   return running + waiting;
-}
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof ScaleError && error.code === "store_unavailable";
 }
 
 /** Made of what only those know who may use the database. */

@@ -49,6 +49,19 @@ export function asksForRetry(error: unknown): boolean {
   return error instanceof SqlError && (error.code === "40001" || error.code === "40P01");
 }
 
+/** 25006 read_only_sql_transaction: the server was the primary, and is none any more. */
+export function isNotPrimary(error: unknown): boolean {
+  return error instanceof SqlError && error.code === "25006";
+}
+
+/** The server could not be reached, or went away under a statement. */
+export function isLost(error: unknown): error is ScaleError {
+  return error instanceof ScaleError && (error.code === "store_unavailable" || error.code === "outcome_unknown");
+}
+
+/** What a statement may have done whose answer never came. */
+export type Effect = "nothing" | "unknown";
+
 /** SQLSTATEs that say "not now" about the server rather than "no" about the statement. */
 const unavailableStates: { readonly [state: string]: string } = {
   "57P01": "it is shutting down or restarting",
@@ -81,16 +94,21 @@ const reasons: { readonly [code: string]: string } = {
 };
 
 /** The error to throw for what the driver threw. `place` is host:port, without user and password. */
-export function sqlFailure(thrown: unknown, place: string, statement: string): SqlError | ScaleError {
+export function sqlFailure(thrown: unknown, place: string, statement: string, effect: Effect): SqlError | ScaleError {
   if (thrown instanceof ScaleError || thrown instanceof SqlError) return thrown;
-  if (thrown instanceof postgres.PostgresError) return refused(thrown, place, statement);
+  if (thrown instanceof postgres.PostgresError) return refused(thrown, place, statement, effect);
   const code = codeOf(thrown);
-  return unavailable(place, reasons[code] ?? messageOf(thrown), code);
+  return gone(place, reasons[code] ?? messageOf(thrown), code, effect);
 }
 
-function refused(error: postgres.PostgresError, place: string, statement: string): SqlError | ScaleError {
+function refused(
+  error: postgres.PostgresError,
+  place: string,
+  statement: string,
+  effect: Effect,
+): SqlError | ScaleError {
   const reason = unavailableStates[error.code];
-  if (reason !== undefined) return unavailable(place, reason, error.code);
+  if (reason !== undefined) return gone(place, reason, error.code, effect);
   const { constraint_name: constraint, table_name: table, column_name: column } = error;
   const hint = error.hint ?? refusalHints[error.code];
   const position = error.position ? Number(error.position) : undefined;
@@ -98,6 +116,25 @@ function refused(error: postgres.PostgresError, place: string, statement: string
     { message: error.message, code: error.code, constraint, table, column, hint, position },
     statement,
   );
+}
+
+function gone(place: string, reason: string, code: string, effect: Effect): ScaleError {
+  return effect === "nothing" ? unavailable(place, reason, code) : unknownOutcome(place, reason, code);
+}
+
+function unknownOutcome(place: string, reason: string, code: string): ScaleError {
+  return new ScaleError(
+    "outcome_unknown",
+    `PostgreSQL at ${place} went away under a statement, which may have taken effect: ${reason}${code && ` (${code})`}`,
+    { hint: "look whether it did before trying again; sql.tx with { idempotent: true } tries again by itself" },
+  );
+}
+
+/** The same for a statement that changes nothing: whether it ran is nobody's concern. */
+export function withoutEffect(error: unknown): unknown {
+  if (!(error instanceof ScaleError) || error.code !== "outcome_unknown") return error;
+  const message = error.message.replace(" under a statement, which may have taken effect", "");
+  return new ScaleError("store_unavailable", message, { retryAfterSeconds: 1, cause: error });
 }
 
 function unavailable(place: string, reason: string, code: string): ScaleError {

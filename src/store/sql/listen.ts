@@ -15,7 +15,7 @@ export async function listen(
 ): Promise<void> {
   if (signal.aborted) return;
   const lost = Promise.withResolvers<void>();
-  const connection = new Connection(url, { ...options, onNotify: heard }, lost.resolve);
+  const connection = new Connection(url, { ...options, onNotify: heard }, () => lost.resolve());
   const stop = () => void connection.close(0);
   signal.addEventListener("abort", stop, { once: true });
   try {

@@ -6,6 +6,8 @@
  */
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { Connection, placeOf } from "./connection.ts";
+import { isNotPrimary } from "./errors.ts";
+import { Hosts } from "./hosts.ts";
 import type { SqlOptions } from "./sql.ts";
 
 /** Statements in flight on one connection: a short one behind a long one waits for it, so few. */
@@ -19,6 +21,7 @@ type Use = "shared" | "lent";
 
 /** A place in the pool. Its connection changes never; a lost one leaves with its slot. */
 interface Slot {
+  readonly url: string;
   readonly connection: Connection;
   statements: number;
   lent: boolean;
@@ -41,6 +44,7 @@ export interface PoolCounts {
 
 export class Pool {
   readonly #url: string;
+  readonly #hosts: Hosts;
   readonly #options: SqlOptions;
   readonly #pipelineMax: number;
   readonly #slots = new Set<Slot>();
@@ -51,8 +55,14 @@ export class Pool {
 
   constructor(url: string, options: SqlOptions) {
     this.#url = url;
+    this.#hosts = new Hosts(url);
     this.#options = options;
     this.#pipelineMax = options.pipelineMax ?? pipelineMaxDefault;
+  }
+
+  /** Of the server that connections go to now. */
+  get url(): string {
+    return this.#hosts.url;
   }
 
   get counts(): PoolCounts {
@@ -62,25 +72,37 @@ export class Pool {
   }
 
   /** Runs one statement on a connection that others may be using. */
-  async shared<T>(run: (connection: Connection) => Promise<T>): Promise<T> {
-    const slot = this.#take("shared") ?? (await this.#wait("shared"));
-    try {
-      return await run(slot.connection);
-    } finally {
-      slot.statements--;
-      this.#admitNext();
-    }
+  shared<T>(run: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#onAnyHost("shared", run);
   }
 
   /** Runs `body` with a connection nobody else uses meanwhile. */
-  async lent<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
-    const slot = this.#take("lent") ?? (await this.#wait("lent"));
-    try {
-      return await body(slot.connection);
-    } finally {
-      slot.lent = false;
-      this.#admitNext();
+  lent<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#onAnyHost("lent", body);
+  }
+
+  /** Where the URL names several servers, what has not happened on one is tried on the next, once round. */
+  async #onAnyHost<T>(use: Use, run: (connection: Connection) => Promise<T>): Promise<T> {
+    for (let hosts = this.#hosts.urls.length; ; hosts--) {
+      const slot = this.#take(use) ?? (await this.#wait(use));
+      try {
+        return await run(slot.connection);
+      } catch (error) {
+        if (hosts <= 1 || !(await this.#isElsewhere(slot, error, use))) throw error;
+      } finally {
+        if (use === "lent") slot.lent = false;
+        else slot.statements--;
+        this.#admitNext();
+      }
     }
+  }
+
+  /** A body that had begun is its owner's to begin again (transaction.ts); a statement that was refused is not. */
+  async #isElsewhere({ url, connection }: Slot, error: unknown, use: Use): Promise<boolean> {
+    if (!isNotPrimary(error)) return connection.lost && !connection.hasOpened;
+    this.#hosts.leave(url);
+    await connection.close(0);
+    return use === "shared";
   }
 
   /** Like `lent`; the connection is closed afterwards, and its state with it. */
@@ -140,8 +162,11 @@ export class Pool {
   }
 
   #open(): Slot {
+    const { url, urls } = this.#hosts;
     const slot: Slot = {
-      connection: new Connection(this.#url, this.#options, () => {
+      url,
+      connection: new Connection(url, { ...this.#options, mustBePrimary: urls.length > 1 }, (unasked) => {
+        if (unasked) this.#hosts.leave(url);
         this.#slots.delete(slot);
         this.#admitNext();
       }),

@@ -42,6 +42,8 @@ export interface TransactionOptions {
   readonly isolation?: Isolation;
   /** How often the body may run in all when PostgreSQL asks for a retry (40001, 40P01). Default 3. */
   readonly attempts?: number;
+  /** Running the body a second time does no harm even if the first was committed: then a COMMIT without an answer is tried again. */
+  readonly idempotent?: boolean;
 }
 
 /** What is known of one server, for metrics. */

@@ -10,7 +10,7 @@ import { fullJitter } from "../../std/backoff.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
 import type { Connection } from "./connection.ts";
-import { asksForRetry, SqlError } from "./errors.ts";
+import { asksForRetry, isLost, isNotPrimary, SqlError } from "./errors.ts";
 import type { Pool } from "./pool.ts";
 import type { Isolation, Row, SqlSession, Statement, TransactionOptions } from "./sql.ts";
 
@@ -30,18 +30,28 @@ export async function transaction<T>(
   options: TransactionOptions = {},
   onCommit: (connection: Connection) => void = () => undefined,
 ): Promise<T> {
-  const { isolation, attempts = attemptsDefault } = options;
+  const { isolation, attempts = attemptsDefault, idempotent = false } = options;
   const opening = isolation === undefined ? "begin" : begin[isolation];
   if (opening === undefined)
     throw new ScaleError("statement_invalid", `isolation is ${isolation}, expected ${Object.keys(begin).join(" or ")}`);
   for (let attempt = 1; ; attempt++) {
+    let used: Connection | undefined;
     try {
-      return await pool.lent((connection) => once(connection, opening, body, onCommit));
+      return await pool.lent((connection) => once((used = connection), opening, body, onCommit));
     } catch (error) {
-      if (attempt >= attempts || !asksForRetry(error)) throw error;
+      if (attempt >= attempts || !mayRunAgain(error, used?.hasOpened === true, idempotent)) throw error;
       await Bun.sleep(fullJitter(attempt, pauseBaseMilliseconds, pauseMaxMilliseconds));
     }
   }
+}
+
+/**
+ * What PostgreSQL asks for, and what never reached its COMMIT because the server went away or is not the primary any more. Where the
+ * COMMIT was sent and not answered only the caller can know whether a second time does harm.
+ */
+function mayRunAgain(error: unknown, wasConnected: boolean, idempotent: boolean): boolean {
+  if (asksForRetry(error) || isNotPrimary(error)) return true;
+  return isLost(error) && wasConnected && (error.code === "store_unavailable" || idempotent);
 }
 
 async function once<T>(
@@ -59,8 +69,12 @@ async function once<T>(
   } catch (error) {
     await tx.rollback();
     // What the body made of a failed statement is less than the statement's own error: only that says whether to try again.
-    throw asksForRetry(tx.failure) ? tx.failure : error;
+    throw saysWhetherToTryAgain(tx.failure) ? tx.failure : error;
   }
+}
+
+function saysWhetherToTryAgain(failure: Error | undefined): failure is Error {
+  return asksForRetry(failure) || isNotPrimary(failure) || isLost(failure);
 }
 
 class Transaction implements SqlSession {
