@@ -11,7 +11,7 @@ import type { Wanted } from "./plane.ts";
 export const defaultName = "default";
 
 export function wantedOf(config: Config): Wanted {
-  const { services, redirects } = config.services ? config.routes : noRoutes;
+  const { services, redirects } = config.fileServices ? config.routes : noRoutes;
   if (config.backend.length === 0) {
     if (services.length > 0 || redirects.length > 0) return wanted(config, services, redirects);
     throw new ScaleError("configuration_invalid", "--backend is missing: there is nothing to balance", {

@@ -19,8 +19,6 @@ export interface ConfigFile {
 /** The top level, or the table of one command. */
 interface Section {
   readonly of: Command | undefined;
-  /** For messages. */
-  readonly where: string;
   readonly table: Table;
 }
 
@@ -30,8 +28,9 @@ export function readConfigFile(path: string | undefined, command: Command): Conf
   const problems: string[] = [];
   if (path === undefined) return { entries, routes: noRoutes, problems };
   const file = readToml(path);
-  for (const { of, where, table } of sections(file, problems)) {
+  for (const { of, table } of sections(file, problems)) {
     for (const [key, value] of Object.entries(table)) {
+      const where = of === undefined ? file.placeOf([key]) : `[${of}] of ${file.placeOf([of, key])}`;
       const problem = problemOf(key, value, of, where);
       if (problem !== undefined) problems.push(problem);
       else if (of === undefined || of === command) entries.set(key, origin(key, value, of, where));
@@ -41,17 +40,17 @@ export function readConfigFile(path: string | undefined, command: Command): Conf
 }
 
 /** The top level first, so that what a command's own table says beats it. */
-function sections({ path, document }: TomlFile, problems: string[]): readonly Section[] {
+function sections(file: TomlFile, problems: string[]): readonly Section[] {
   const tables: Section[] = [];
   const top: { [key: string]: unknown } = {};
-  for (const [key, value] of Object.entries(document)) {
+  for (const [key, value] of Object.entries(file.document)) {
     if ((routeTables as readonly string[]).includes(key)) continue;
     // migrate is an option too.
     if (!isCommand(key) || (optionOf(key) && !holdsTables(value))) top[key] = value;
-    else if (isTable(value)) tables.push({ of: key, where: `[${key}] of ${path}`, table: value });
-    else problems.push(`${key} in ${path} is a command, expected one table [${key}]`);
+    else if (isTable(value)) tables.push({ of: key, table: value });
+    else problems.push(`${key} in ${file.placeOf([key])} is a command, expected one table [${key}]`);
   }
-  return [{ of: undefined, where: path, table: top }, ...tables];
+  return [{ of: undefined, table: top }, ...tables];
 }
 
 /** Why nobody could read an option from there. */

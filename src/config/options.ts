@@ -114,7 +114,7 @@ export const options = {
     commands: ["lb"],
     help: "an application server; weight=N sends it N times the share of weight 1, max_connections=N at most N requests at a time",
   },
-  services: {
+  fileServices: {
     ...kind.onOff,
     default: "on",
     switch: true,

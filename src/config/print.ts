@@ -15,7 +15,7 @@ export function printConfig({ config, origins }: Loaded): string {
     const value = origin === undefined ? "" : origin.texts.map((text) => shown(option, text)).join(" ");
     lines.push(`${`${kebab(name)} = ${value}`.padEnd(56)} # ${origin?.source ?? "not set"}`);
   }
-  const tables = config.command === "lb" && config.services ? routeLines(config) : [];
+  const tables = config.command === "lb" && config.fileServices ? routeLines(config) : [];
   return `${[...lines, ...tables].join("\n")}\n`;
 }
 

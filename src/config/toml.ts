@@ -92,6 +92,8 @@ export function lineOf(text: string, wanted: KeyPath): number | undefined {
     else if (header) here = table = keysOf(header[2]!);
     else if (key !== undefined) here = [...table, ...keysOf(key)];
     else continue;
+    // [[redirects]] is the line of the list as well as of one in it.
+    if (typeof here.at(-1) === "number" && here.length > wanted.length) here = here.slice(0, -1);
     const isAround = here.every((part, depth) => part === wanted[depth]);
     if (isAround && here.length > (best?.depth ?? 0)) best = { line: index + 1, depth: here.length };
   }

@@ -118,17 +118,20 @@ describe("a wrong option", () => {
   });
 
   const wrongFiles: [string, string][] = [
-    ["[[lb]]\nretries-max = 1", "lb in FILE is a command, expected one table [lb]"],
-    ["lb = 1", "lb in FILE is a command, expected one table [lb]"],
-    ["[balancer]\nretries-max = 1", "[balancer] in FILE is not a command. Fix: options at the top level or under [lb]"],
-    ["[[balancer]]\nretries-max = 1", "[balancer] in FILE is not a command"],
+    ["[[lb]]\nretries-max = 1", "lb in FILE:1 is a command, expected one table [lb]"],
+    ["lb = 1", "lb in FILE:1 is a command, expected one table [lb]"],
+    [
+      "[balancer]\nretries-max = 1",
+      "[balancer] in FILE:1 is not a command. Fix: options at the top level or under [lb]",
+    ],
+    ["[[balancer]]\nretries-max = 1", "[balancer] in FILE:1 is not a command"],
     [
       '[lb]\ndatabase-url = "postgres://db/x"',
-      "database-url in [lb] of FILE is an option of app, worker, dev, migrate, not of lb",
+      "database-url in [lb] of FILE:2 is an option of app, worker, dev, migrate, not of lb",
     ],
-    ["[worker]\nconcurency = 1", "concurency in [worker] of FILE is not an option. Did you mean concurrency?"],
-    ["[app.listen]\nport = 1", "listen in [app] of FILE is a table, expected a value"],
-    ["listen = []\n[app]\nlisten = [{ port = 1 }]", "listen in [app] of FILE is a table, expected a value"],
+    ["[worker]\nconcurency = 1", "concurency in [worker] of FILE:2 is not an option. Did you mean concurrency?"],
+    ["[app.listen]\nport = 1", "listen in [app] of FILE:1 is a table, expected a value"],
+    ["listen = []\n[app]\nlisten = [{ port = 1 }]", "listen in [app] of FILE:3 is a table, expected a value"],
   ];
 
   test.each(wrongFiles)("is found in the file, whichever command reads it: %p", (text, expected) => {

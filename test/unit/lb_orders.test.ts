@@ -228,9 +228,9 @@ describe("what is to be balanced", () => {
   const { backend } = loadConfig("lb", parseArguments(["--role=lb", `--backend=${first}`]), {}, []).config;
   const redirect = { hosts: [], paths: ["/"], scheme: undefined, to: "/x", status: 308 } as const;
 
-  test("is --backend for what the file leaves, or alone with --services=off", () => {
+  test("is --backend for what the file leaves, or alone with --file-services=off", () => {
     expect(wantedOf(configOf([shop], { backend })).services.map(({ name }) => name)).toEqual(["shop", "default"]);
-    const off = wantedOf(configOf([{ ...shop, hosts: [] }], { backend, services: false }));
+    const off = wantedOf(configOf([{ ...shop, hosts: [] }], { backend, fileServices: false }));
     expect([off.services.map(({ name }) => name), off.routes.redirects]).toEqual([["default"], []]);
   });
 

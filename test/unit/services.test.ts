@@ -274,6 +274,7 @@ to = "b"`;
     [["services", "shop", "request-headers", "set", "X-Env"], 7],
     [["services", "shop", "request-headers", "set", "X-Other"], 2],
     [["services", "big shop", "x"], 9],
+    [["redirects"], 10],
     [["redirects", 0, "to"], 11],
     [["redirects", 1, "to"], 13],
     [["redirects", 1, "status"], 12],

@@ -30,7 +30,7 @@ export function lbPlan(config: Config, ports: readonly number[]): Plan {
   const quiet = isSet ? [] : ["--log-level=error"];
   const checks = [`--health-interval=${config.healthInterval}ms`, "--health-rise=1"];
   // The file's services are production's: what runs here is this machine's applications.
-  return role(config, "lb", "lb", [...flags, "--services=off", ...checks, ...quiet], {});
+  return role(config, "lb", "lb", [...flags, "--file-services=off", ...checks, ...quiet], {});
 }
 
 export function appPlan(config: Config, name: string, port: number, stores: StoreUrls): Plan {
