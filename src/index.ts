@@ -17,6 +17,7 @@ export { job } from "./runtime/jobs.ts";
 export { limit } from "./runtime/limit.ts";
 export { log } from "./runtime/log.ts";
 export { metrics } from "./runtime/metrics.ts";
+export { schedule } from "./runtime/schedule.ts";
 export { session } from "./runtime/session.ts";
 export { sql } from "./runtime/sql.ts";
 export { Discard, RetryAfter, Snooze } from "./runtime/verbs.ts";

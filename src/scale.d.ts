@@ -33,6 +33,7 @@ declare module "scale" {
     fetch?: (req: Request) => Response | Promise<Response>;
     error?: (error: unknown) => Response | Promise<Response>;
     jobs?: readonly Job<never>[];
+    schedules?: readonly Schedule[];
     /** Directory of ordered .sql files, relative to the entry. */
     migrations?: string;
     onStart?: () => void | Promise<void>;
@@ -199,6 +200,22 @@ declare module "scale" {
     handler: (payload: P, attempt: Attempt) => unknown,
     options?: JobOptions,
   ): Job<P>;
+
+  interface Schedule {
+    readonly name: string;
+  }
+  /**
+   * Enqueues `target` at every tick, once over the whole fleet. cron: minute hour day-of-month month day-of-week, in `timeZone` (an IANA
+   * name; default UTC); a time that clocks jump over fires once right after, a time they show twice fires the first time; where the
+   * hour is *, every hour that passes counts. every: multiples of it since the epoch. catchUp says what becomes of ticks that were
+   * due while no worker ran: "skip" none, "one" (the default) the newest, "all" each, up to 1,000.
+   */
+  export function schedule(
+    name: string,
+    when: ({ cron: string; timeZone?: string } | { every: Duration }) & { catchUp?: "skip" | "one" | "all" },
+    target: Job<never>,
+    payload?: Json,
+  ): Schedule;
 
   export const metrics: {
     counter(

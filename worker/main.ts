@@ -20,6 +20,7 @@ import {
   type Stores,
   storeStates,
 } from "../src/runtime/runtime.ts";
+import { scheduleTable } from "../src/runtime/schedule.ts";
 import { messageOf } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
@@ -30,6 +31,7 @@ import { jobsPages } from "./jobs_page.ts";
 import { relayOptions, relayOutbox } from "./outbox_relay.ts";
 import { promoteJobs, reclaimLeases } from "./reclaim.ts";
 import { repeat } from "./repeat.ts";
+import { runSchedules, type SchedulerOptions } from "./schedule.ts";
 import { Slots } from "./slots.ts";
 
 /** Time a handler has between being told to stop and being left behind. */
@@ -52,6 +54,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
 
   const application = await load();
   const definitions = jobTable(application.definition.jobs ?? [], application.source);
+  const schedules = await scheduleTable(application.definition.schedules ?? [], definitions, application.source);
   const stores = openStores(config);
   life.onClose("stores", closeStores);
   const queue = queueStore("role worker");
@@ -91,6 +94,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   life.onClose("application", () => application.definition.onStop?.());
   life.onClose("jobs", consume(consumers, config, life.draining));
   relay(stores, config, life);
+  fire({ queue, schedules, owner, leaseMs: config.jobLease }, life);
   void repeat("counting jobs", life.draining, () => countDepths(queue, consumers));
   life.ready();
 }
@@ -101,6 +105,12 @@ function relay(stores: Stores, config: Config, life: Lifecycle): void {
   if (options === undefined) return;
   const over = relayOutbox(options, life.draining);
   life.onClose("outbox", () => over);
+}
+
+function fire(options: SchedulerOptions, life: Lifecycle): void {
+  if (options.schedules.length === 0) return;
+  const over = runSchedules(options, life.draining);
+  life.onClose("schedules", () => over);
 }
 
 /** The queues that jobs name, and the default one, where jobs of other versions may wait. */

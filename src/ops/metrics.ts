@@ -141,6 +141,8 @@ export const metricTable = {
   worker_blocked_total: { type: "counter", help: "Times a job kept the event loop so long that the heartbeat noticed" },
   worker_slots: { type: "gauge", help: "Jobs run at a time (--concurrency)" },
   worker_slots_used: { type: "gauge", help: "Jobs running" },
+  worker_leader: { type: "gauge", help: "1 in the worker that fires the schedules" },
+  schedule_ticks_total: { type: "counter", help: "Ticks this worker fired", labels: ["schedule"] },
   outbox_relayed_total: { type: "counter", help: "Outbox rows moved to where they belong", labels: ["kind"] },
   outbox_rows: { type: "gauge", help: "Outbox rows that wait to be moved, up to 100,000; at most 5 s old" },
   outbox_oldest_seconds: { type: "gauge", help: "Age of the oldest outbox row: the relay's lag" },

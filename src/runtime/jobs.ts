@@ -50,7 +50,7 @@ export function job(
 }
 
 /** The definition behind a job. Throws entry_invalid where it is not made by job(); `what` names it. */
-export function definitionBehind(made: Job<never>, what: string): JobDefinition {
+export function jobBehind(made: Job<never>, what: string): JobDefinition {
   const definition = definitions.get(made);
   if (definition !== undefined) return definition;
   throw new ScaleError("entry_invalid", `${what} is not made by job() of "scale"`, {
@@ -62,7 +62,7 @@ export function definitionBehind(made: Job<never>, what: string): JobDefinition 
 export function jobTable(jobs: readonly Job<never>[], source: string): ReadonlyMap<string, JobDefinition> {
   const table = new Map<string, JobDefinition>();
   for (const [index, made] of jobs.entries()) {
-    const definition = definitionBehind(made, `${source}: jobs[${index}]`);
+    const definition = jobBehind(made, `${source}: jobs[${index}]`);
     if (table.has(definition.name)) {
       throw new ScaleError("entry_invalid", `${source}: two jobs are named "${definition.name}"`, {
         hint: "a queued job finds its handler by name: give each its own",

@@ -63,8 +63,9 @@ export class SqliteQueue implements Queue {
     for (let start = 0; start < jobs.length; start += stepJobsMax) {
       const step = jobs.slice(start, start + stepJobsMax);
       const insertNew = (database: Database) => {
-        kept.add(database, name, "arrived", step.length);
-        return step.map((job) => insertOnce(database, name, job));
+        const isNew = step.map((job) => insertOnce(database, name, job));
+        kept.add(database, name, "arrived", isNew.filter(Boolean).length);
+        return isNew;
       };
       answers.push(...this.#store.transaction("enqueue", insertNew));
     }
