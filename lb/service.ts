@@ -94,6 +94,13 @@ export class Service {
     for (const target of this.#targets) target.pool.close();
   }
 
+  /** It is no longer wanted: who waits goes on, what is under way is finished. */
+  retire(): void {
+    this.#isPaused = false;
+    this.queue.advance(this.#hasRoom);
+    this.close();
+  }
+
   sweep(now: number): void {
     for (const target of this.#targets) target.pool.sweep(now);
     this.#weigh();

@@ -2,7 +2,7 @@
 import { noRoutes, type Routes } from "../src/config/services.ts";
 import { RouteTable } from "./route.ts";
 import { type MakePool, Service } from "./service.ts";
-import type { Report, TargetLoad, World } from "./world.ts";
+import type { Report, ServiceLoad, World } from "./world.ts";
 
 export class Services {
   readonly #makePool: MakePool;
@@ -41,7 +41,7 @@ export class Services {
       this.#byName.set(wanted.name, service);
       service.apply(wanted);
     }
-    for (const service of gone.values()) service.close();
+    for (const service of gone.values()) service.retire();
     this.#reroute(world.routes, isNew || gone.size > 0);
   }
 
@@ -52,11 +52,15 @@ export class Services {
     this.#table = new RouteTable(routes, (name) => this.#byName.get(name)!);
   }
 
-  /** How busy each target is. */
-  loads(): TargetLoad[] {
-    return [...this.all()].flatMap(({ name: service, targets }) =>
-      targets.map(({ name: target, requestsInFlight, requests }) => ({ service, target, requestsInFlight, requests })),
-    );
+  /** How busy each is. */
+  loads(): ServiceLoad[] {
+    return [...this.all()].map(({ name, queue, targets }) => ({
+      service: name,
+      waiting: queue.depth,
+      targets: targets.map((target) => {
+        return { target: target.name, requestsInFlight: target.requestsInFlight, requests: target.requests };
+      }),
+    }));
   }
 
   /** Closes what no request uses, and the rest as requests end. */

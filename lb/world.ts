@@ -51,9 +51,15 @@ export interface World {
   readonly services: readonly WorldService[];
 }
 
-/** What a process says of a target: how much it has to do, and had. */
-export interface TargetLoad {
+/** What a process says of a service: how much it has to do. */
+export interface ServiceLoad {
   readonly service: string;
+  /** Requests that wait for a target. */
+  readonly waiting: number;
+  readonly targets: readonly TargetLoad[];
+}
+
+export interface TargetLoad {
   readonly target: string;
   readonly requestsInFlight: number;
   readonly requests: number;

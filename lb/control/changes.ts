@@ -7,12 +7,18 @@ import type { Wanted } from "./plane.ts";
 
 export function changes(before: Wanted, after: Wanted): readonly string[] {
   return [
-    ...compare("service", before.services, after.services, ({ targets }) => `${targets.length} targets`, changesOf),
-    ...compare("routes of service", before.routes.services, after.routes.services, () => "", routeChanges),
+    ...compare("service", before.services, after.services, ({ targets }) => `targets: ${targets.length}`, changesOf),
+    ...compare("routes of service", ofBoth(before, after), ofBoth(after, before), () => "", routeChanges),
     ...(Bun.deepEquals(before.routes.redirects, after.routes.redirects)
       ? []
       : [`redirects: ${before.routes.redirects.length} → ${after.routes.redirects.length}`]),
   ];
+}
+
+/** The routes that `one` has of services that both have: those of the others come and go with them. */
+function ofBoth(one: Wanted, other: Wanted): readonly ServiceRoute[] {
+  const names = new Set(other.services.map(({ name }) => name));
+  return one.routes.services.filter(({ name }) => names.has(name));
 }
 
 function changesOf(before: ServiceSpec, after: ServiceSpec): readonly string[] {

@@ -3,10 +3,10 @@
  * plane. Invariant: knows no socket and no data plane; how busy targets are comes from `load`, wherever requests are carried.
  */
 import { isVerb, type VerbName, verbs } from "../../src/config/control_verbs.ts";
-import type { Done, Order, Refused, Status } from "../../src/ops/control_protocol.ts";
+import type { Done, Order, Refused, ServiceState, ServiceStatus, Status } from "../../src/ops/control_protocol.ts";
 import { log } from "../../src/ops/log.ts";
 import { messageOf, ScaleError } from "../../src/std/errors.ts";
-import type { TargetLoad } from "../world.ts";
+import type { ServiceLoad } from "../world.ts";
 import { changes } from "./changes.ts";
 import { meantService, meantTarget, readBackend, readOrder, readWeight } from "./order.ts";
 import type { ControlPlane } from "./plane.ts";
@@ -15,7 +15,7 @@ import type { Reloaded } from "./reload.ts";
 export interface Controlled {
   readonly plane: ControlPlane;
   readonly reload: () => Reloaded;
-  readonly load: () => readonly TargetLoad[] | Promise<readonly TargetLoad[]>;
+  readonly load: () => readonly ServiceLoad[] | Promise<readonly ServiceLoad[]>;
   readonly about: Pick<Status, "version" | "listen">;
   /** Path of the file that a reload reads. */
   readonly config: string | undefined;
@@ -42,7 +42,7 @@ async function answer(controlled: Controlled, request: Request): Promise<Status 
   if (verb === "status") return await statusOf(controlled);
   const order = readOrder(await request.text(), verbs[verb].takes);
   const done = carryOut(controlled, verb, order);
-  log.info({ verb, ...order }, `control: ${verb} ${[done.service, done.target].filter(Boolean).join(" ")}`);
+  log.info({ verb, ...order }, `control: ${[verb, done.service, done.target].filter(Boolean).join(" ")}`);
   return done;
 }
 
@@ -73,17 +73,27 @@ function hasRoutable({ world }: ControlPlane, service: string): boolean {
 }
 
 async function statusOf({ plane, load, about, config }: Controlled): Promise<Status> {
-  const loads = new Map((await load()).map((each) => [`${each.service} ${each.target}`, each]));
-  const services = plane.status().map(({ name, isPaused, targets }) => ({
-    name,
-    isPaused,
-    targets: targets.map((target) => {
-      const { requestsInFlight = 0, requests = 0 } = loads.get(`${name} ${target.name}`) ?? {};
-      return { ...target, requestsInFlight, requests };
-    }),
-  }));
+  const loads = await load();
+  const services = plane.status().map((state) =>
+    withLoad(
+      state,
+      loads.find(({ service }) => service === state.name),
+    ),
+  );
   const file = config === undefined ? {} : { config };
   return { pid: process.pid, ...about, ...file, differs: changes(plane.configured, plane.wanted), services };
+}
+
+function withLoad({ targets, ...state }: ServiceState, load: ServiceLoad | undefined): ServiceStatus {
+  const byName = new Map(load?.targets.map((each) => [each.target, each]));
+  return {
+    ...state,
+    waiting: load?.waiting ?? 0,
+    targets: targets.map((target) => {
+      const { requestsInFlight = 0, requests = 0 } = byName.get(target.name) ?? {};
+      return { ...target, requestsInFlight, requests };
+    }),
+  };
 }
 
 function refusal(error: unknown): Response {

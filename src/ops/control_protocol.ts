@@ -36,14 +36,14 @@ export interface Status {
   readonly config?: string;
   /** What was changed live and a reload would undo. */
   readonly differs: readonly string[];
-  readonly services: readonly ServiceState<TargetStatus>[];
+  readonly services: readonly ServiceStatus[];
 }
 
 /** A service as the control plane knows it. */
-export interface ServiceState<T extends TargetState = TargetState> {
+export interface ServiceState {
   readonly name: string;
   readonly isPaused: boolean;
-  readonly targets: readonly T[];
+  readonly targets: readonly TargetState[];
 }
 
 export interface TargetState {
@@ -56,6 +56,12 @@ export interface TargetState {
 }
 
 /** With what it has to do, over all processes. */
+export interface ServiceStatus extends ServiceState {
+  /** Requests that wait for a target. */
+  readonly waiting: number;
+  readonly targets: readonly TargetStatus[];
+}
+
 export interface TargetStatus extends TargetState {
   readonly requestsInFlight: number;
   readonly requests: number;

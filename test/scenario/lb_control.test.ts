@@ -135,13 +135,10 @@ test("pause holds requests back and resume loses none of them", async () => {
   await eventually(() => traffic.ok > 50);
   for (let round = 0; round < 3; round++) {
     expect(await ordered(socket, "pause", "default")).toEqual({ service: "default" });
-    const waiting = async () => {
-      const all = await metric(lb.adminUrl, "lb_requests_in_flight");
-      return all - (await metric(lb.adminUrl, "lb_target_requests_in_flight"));
-    };
+    const waiting = async () => (await ordered<Status>(socket, "status")).services[0]!.waiting;
     await eventually(async () => (await waiting()) === 16, { what: "every client waiting" });
     const reached = one.heads.length;
-    expect((await control(socket, "status")).stdout).toContain("service default (paused)");
+    expect((await control(socket, "status")).stdout).toContain("service default (paused, 16 requests wait)");
     expect([one.heads.length, await waiting()]).toEqual([reached, 16]);
     await ordered(socket, "resume");
     const before = traffic.ok;
@@ -187,6 +184,22 @@ describe("a reload", () => {
     await traffic.stop();
     expect(traffic.failures()).toEqual({});
     expect(lb.log().filter((line) => line.includes("reloaded ")).length).toBe(10);
+  });
+
+  test("that removes a paused service lets the requests go on that wait for it", async () => {
+    using one = named("one");
+    using two = named("two");
+    const socket = socketPath();
+    const api = `[services.api]\npaths = ["/api"]\nbackends = ["${two.address}"]\n`;
+    await using it = await configured(service("shop", one) + api, 2, [`--control=${socket}`]);
+    await ordered(socket, "pause", "api");
+    using client = await rawClient(it.lb.url);
+    client.send(get("/api", closing));
+    await eventually(async () => (await ordered<Status>(socket, "status")).services[1]!.waiting === 1);
+    it.write(service("shop", one));
+    await ordered(socket, "reload");
+    expect(await client.rest()).toEndWith("two");
+    expect(await exchange(it.lb.url, get("/api", closing))).toEndWith("one");
   });
 
   test("of a bad file changes nothing and says why, with the line", async () => {

@@ -56,7 +56,7 @@ function scene(services: readonly ServiceEntry[] = [shop, api]) {
   const handle = controlHandler({
     plane,
     reload: () => reload(started, reread, plane),
-    load: () => [{ service: "shop", target: first, requestsInFlight: 2, requests: 7 }],
+    load: () => [{ service: "shop", waiting: 4, targets: [{ target: first, requestsInFlight: 2, requests: 7 }] }],
     about: { version: "0", listen: "127.0.0.1:8080" },
     config: "scale.toml",
   });
@@ -182,9 +182,7 @@ describe("a reload", () => {
         `service shop: target ${first}: weight 3 → 4`,
         `service shop: target ${second}: weight 5 → 1`,
         "service shop: target 10.0.0.3:80 added, weight 1",
-        "service blog added, 1 targets",
-        "routes of service api removed",
-        "routes of service blog added",
+        "service blog added, targets: 1",
       ],
       needRestart: [],
     });
@@ -278,7 +276,7 @@ test("status is a table for a person", async () => {
   await send("weight", { service: "api", target: second, weight: 2 });
   expect(statusTable(await status())).toBe(`balancer ${process.pid} on 127.0.0.1:8080, version 0, scale.toml
 
-service shop
+service shop (4 requests wait)
   target       weight  state    in flight  requests  why
   10.0.0.1:80  3       joining  2          7         not checked yet
   10.0.0.2:80  1       joining  0          0         not checked yet

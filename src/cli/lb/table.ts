@@ -1,5 +1,5 @@
 /** `scale lb status` for a person: a table a service, and what was changed live. Pure. */
-import type { ServiceState, Status, TargetStatus } from "../../ops/control_protocol.ts";
+import type { ServiceStatus, Status } from "../../ops/control_protocol.ts";
 
 const columns = ["target", "weight", "state", "in flight", "requests", "why"] as const;
 
@@ -13,11 +13,12 @@ export function statusTable({ listen, pid, version, config, services, differs }:
   return [head, ...tables, ...live].join("\n\n");
 }
 
-function titleOf({ name, isPaused }: ServiceState<TargetStatus>): string {
-  return `service ${name}${isPaused ? " (paused)" : ""}`;
+function titleOf({ name, isPaused, waiting }: ServiceStatus): string {
+  const notes = [...(isPaused ? ["paused"] : []), ...(waiting > 0 ? [`${waiting} requests wait`] : [])];
+  return `service ${name}${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`;
 }
 
-function rowsOf({ targets }: ServiceState<TargetStatus>): readonly string[] {
+function rowsOf({ targets }: ServiceStatus): readonly string[] {
   const cells = targets.map(({ name, weight, state, requestsInFlight, requests, reason }) =>
     [name, weight, state, requestsInFlight, requests, reason].map(String),
   );
