@@ -133,10 +133,15 @@ declare module "scale" {
     readonly id: string;
     /** From 1. */
     readonly attempt: number;
-    /** Aborted when the time is up, the worker stops, or another worker has taken the job over. */
+    /** Aborted when the time is up, the job is cancelled, the worker stops, or another worker has taken the job over. */
     readonly signal: AbortSignal;
     /** Its lines carry the job's name and id, the attempt and the trace. */
     readonly log: typeof log;
+    /**
+     * Says how far it is, for whoever asks by Job.status: anything that is JSON of at most 4 KiB. Of what is said within half a second
+     * the last counts; it is forgotten when the attempt is over.
+     */
+    progress(value: Json): void;
     /** traceparent (W3C) of the request or job that enqueued it, of a trace of its own where there was none: send it along. */
     readonly trace: string;
   };
@@ -180,6 +185,26 @@ declare module "scale" {
       payloads: readonly P[],
       options?: { delay?: Duration; tx?: Tx },
     ): Promise<readonly { readonly id: string }[]>;
+    /** What became of it. Null where no job of this name has the id: it never had, it is forgotten, or its outbox row is still on its way. */
+    status(id: string): Promise<JobStatus | null>;
+    /**
+     * "cancelled": it will not run. "cancelling": it runs, and its signal is aborted within a second; it is cancelled when its handler
+     * then throws, and has completed when it returns. "ended": too late.
+     */
+    cancel(id: string): Promise<"cancelled" | "cancelling" | "ended" | "unknown">;
+  }
+  interface JobStatus {
+    readonly id: string;
+    /** "retryable": it failed, and waits for its next attempt. "discarded": it is a dead letter. */
+    readonly state: "scheduled" | "available" | "running" | "retryable" | "completed" | "cancelled" | "discarded";
+    /** Attempts so far, one that runs included. */
+    readonly attempts: number;
+    /** What the running attempt said last by progress(). */
+    readonly progress?: unknown;
+    /** What the handler returned, where that was JSON of at most 16 KiB. */
+    readonly result?: unknown;
+    /** Why its last attempt did not complete. */
+    readonly reason?: string;
   }
   interface JobOptions {
     queue?: string;
@@ -188,6 +213,8 @@ declare module "scale" {
     backoff?: { base: Duration; max: Duration };
     /** What enqueue does while the queue's store is away: fail (the default), or leave the job in the database's outbox. */
     fallback?: "outbox";
+    /** How long its outcome can be asked for once it completed; default --job-completed-age, "0": not at all. */
+    retention?: Duration;
   }
   /** With a schema, payloads are checked by it when they are enqueued and again before the handler gets what it makes of them. */
   export function job<Input extends Json, Output>(

@@ -12,14 +12,16 @@
 import { log } from "../src/ops/log.ts";
 import type { JobDefinition } from "../src/runtime/jobs.ts";
 import { messageOf } from "../src/std/errors.ts";
-import type { Beginning, Consumer, Lease, Token } from "../src/store/queue/queue.ts";
+import type { Beginning, Consumer, Lease, Orders, Token } from "../src/store/queue/queue.ts";
 import { execute, ignoredDeadlineMs, type StopReason } from "./executor.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type Held, Holding } from "./holding.ts";
 import { resultOf } from "./job_metrics.ts";
 import { count, explain } from "./outcome.ts";
+import { Pace } from "./pace.ts";
 import { jobsToTake } from "./prefetch.ts";
-import { aloneMsOf, attemptOf, postponed, released, type Verdict, verdictBefore, verdictOf } from "./retry.ts";
+import { Progress } from "./progress.ts";
+import { aloneMsOf, attemptOf, cancelled, refused, released, type Verdict, verdictOf } from "./retry.ts";
 import { Settler } from "./settler.ts";
 import type { Slots, SlotUser } from "./slots.ts";
 import { Taking } from "./taking.ts";
@@ -35,8 +37,6 @@ export interface QueueConsumerOptions {
   readonly heartbeat: Pick<Heartbeat, "table" | "up" | "stoodStill">;
 }
 
-const rateWindowMs = 250;
-
 export class QueueConsumer implements SlotUser {
   readonly source: Consumer;
   readonly queue: string;
@@ -44,13 +44,13 @@ export class QueueConsumer implements SlotUser {
   readonly #options: QueueConsumerOptions;
   readonly #gone = new AbortController();
   readonly #settler: Settler;
+  readonly #progress: Progress;
   readonly #holding: Holding;
   #claimed: Held[] = [];
-  readonly #rateTimer: ReturnType<typeof setInterval>;
+  readonly #pace = new Pace();
   #settling = 0;
-  #finished = 0;
-  #finishedPerSecond = 0;
   #draining = false;
+  #paused = false;
 
   constructor(options: QueueConsumerOptions) {
     const { source, queue, slots, heartbeat } = options;
@@ -59,7 +59,7 @@ export class QueueConsumer implements SlotUser {
     this.#options = options;
     this.#holding = new Holding(heartbeat.table, options.index);
     this.#settler = new Settler(source, this.#gone.signal);
-    this.#rateTimer = setInterval(() => this.#measureRate(), rateWindowMs);
+    this.#progress = new Progress(source);
     this.taking = new Taking({
       source,
       queue,
@@ -78,11 +78,12 @@ export class QueueConsumer implements SlotUser {
 
   /** Jobs to take now. */
   get room(): number {
+    if (this.#paused) return 0;
     const { slots, prefetchMax } = this.#options;
     return jobsToTake({
       slots: slots.max,
       prefetchMax,
-      finishedPerSecond: this.#finishedPerSecond,
+      finishedPerSecond: this.#pace.perSecond,
       held: this.#holding.size - this.#settling,
       buffered: this.#holding.buffer.length,
       settling: this.#settling,
@@ -98,7 +99,8 @@ export class QueueConsumer implements SlotUser {
 
   /** Milliseconds since the store last answered. */
   silentMs(now: number): number {
-    return this.taking.silentMs(now, this.#holding.size - this.#settling >= this.#options.slots.max);
+    const full = this.#holding.size - this.#settling >= this.#options.slots.max;
+    return this.taking.silentMs(now, full || this.#paused);
   }
 
   /** Takes until `draining` is aborted. */
@@ -122,12 +124,26 @@ export class QueueConsumer implements SlotUser {
     for (const lease of leases) {
       const held = this.#holding.add(lease);
       if (held === undefined) continue;
-      const verdict = this.#verdictBefore(lease);
+      const verdict = refused(lease, this.#options.definitions.get(lease.name));
       if (verdict) void this.#settle(held, verdict, undefined);
       else if (aloneMsOf(lease) > 0) void this.#runAlone(held);
       else this.#holding.buffer.push(held);
     }
+    if (this.#paused) void this.#handBackWaiting();
     this.#options.slots.fill();
+  }
+
+  /** What operators want: what is to stop is told so, and while the queue is paused nothing is begun. */
+  obey(orders: Orders): void {
+    for (const held of this.#holding.named(orders.cancelled)) {
+      if (held.phase === "buffered") void this.#settle(held, cancelled(attemptOf(held.lease) - 1), undefined);
+      else if (held.phase === "running") this.#stop(held, "cancelled");
+    }
+    if (orders.paused === this.#paused) return;
+    this.#paused = orders.paused;
+    log.info({ queue: this.queue }, `queue ${this.queue} ${orders.paused ? "is paused" : "goes on"}`);
+    if (orders.paused) void this.#handBackWaiting();
+    else this.#holding.wake();
   }
 
   /** These went to another worker: their handlers are told, and their outcome will not be recorded. */
@@ -161,7 +177,8 @@ export class QueueConsumer implements SlotUser {
       .map((held) => this.#settle(held, released(attemptOf(held.lease)), undefined));
     if (left.length > 0) log.warn({ queue: this.queue, jobs: left.length }, "jobs still running are handed back");
     this.#gone.abort();
-    clearInterval(this.#rateTimer);
+    this.#progress.close();
+    this.#pace.close();
     await Promise.all(left);
   }
 
@@ -177,7 +194,7 @@ export class QueueConsumer implements SlotUser {
 
   /** Sets the oldest buffered job aside, for a slot. */
   claim(): boolean {
-    const held = this.#draining ? undefined : this.#holding.buffer.shift();
+    const held = this.#draining || this.#paused ? undefined : this.#holding.buffer.shift();
     if (held) this.#claimed.push(held);
     return held !== undefined;
   }
@@ -235,31 +252,24 @@ export class QueueConsumer implements SlotUser {
     const definition = this.#options.definitions.get(lease.name)!;
     const startedAt = performance.now();
     const attempt = attemptOf(lease);
-    const verdict = verdictOf(await execute(definition, lease, attempt, held.stop), attempt, definition);
+    const note = (value: string) => held.phase === "running" && this.#progress.note(held.lease, value);
+    const ending = await execute(definition, lease, attempt, held.stop, note);
     const durationMs = performance.now() - startedAt;
+    const verdict = verdictOf(ending, attempt, definition);
     // Lost or handed back meanwhile: its outcome is somebody else's.
     if (held.stop.signal.reason === "lost") return count(lease, true, "lost", durationMs);
     if (held.phase !== "running") return;
     // Not awaited: the slot is free for the next job while the outcome is on its way.
-    void this.#settle(held, verdict, durationMs);
-  }
-
-  /** Why a job is not even begun. */
-  #verdictBefore(lease: Lease): Verdict | undefined {
-    const attempt = attemptOf(lease);
-    if (lease.fault === "garbled") return { to: "discarded", attempts: attempt, reason: "it cannot be read" };
-    if (lease.fault === "newer") return postponed(attempt, "a later version of scale wrote it");
-    const definition = this.#options.definitions.get(lease.name);
-    if (definition === undefined) return postponed(attempt, `no job here is named ${lease.name}`);
-    return verdictBefore(lease, definition);
+    void this.#settle(held, verdict.to === "completed" ? { ...verdict, durationMs } : verdict, durationMs);
   }
 
   /** Records a verdict; the job is held, and renewed, until that is done. */
   async #settle(held: Held, verdict: Verdict, durationMs: number | undefined): Promise<void> {
     const { lease } = held;
     this.#settling++;
-    this.#finished++;
+    this.#pace.finished();
     this.#holding.end(held);
+    this.#progress.forget(lease);
     const counted = await this.#record(held, verdict);
     this.#settling--;
     this.#holding.forget(held);
@@ -284,10 +294,5 @@ export class QueueConsumer implements SlotUser {
   #release(held: Held): void {
     this.#holding.forget(held);
     count(held.lease, this.#options.definitions.has(held.lease.name), "released", undefined);
-  }
-
-  #measureRate(): void {
-    this.#finishedPerSecond = (this.#finished * 1_000) / rateWindowMs;
-    this.#finished = 0;
   }
 }

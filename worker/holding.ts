@@ -56,6 +56,13 @@ export class Holding {
     });
   }
 
+  /** What is held of these ids. */
+  named(ids: readonly string[]): Held[] {
+    if (ids.length === 0) return [];
+    const wanted = new Set(ids);
+    return [...this.#held.values()].filter(({ lease }) => wanted.has(lease.id));
+  }
+
   in(phase: Held["phase"]): Held[] {
     return [...this.#held.values()].filter((held) => held.phase === phase);
   }
@@ -67,8 +74,9 @@ export class Holding {
     return true;
   }
 
-  /** Its handler is over; it is held until that is recorded. */
+  /** Its handler is over, or will not begin; it is held until that is recorded. */
   end(held: Held): void {
+    this.#unbuffer(held);
     held.phase = "settling";
     this.#table.end(held.place);
     this.wake();
@@ -77,12 +85,16 @@ export class Holding {
   /** Once for each. */
   forget(held: Held): void {
     if (held.phase === "gone") return;
-    const waits = held.phase === "buffered" ? this.buffer.indexOf(held) : -1;
-    if (waits >= 0) this.buffer.splice(waits, 1);
+    this.#unbuffer(held);
     held.phase = "gone";
     this.#table.free(held.place);
     this.#held.delete(held.lease.entry);
     this.wake();
+  }
+
+  #unbuffer(held: Held): void {
+    const waits = held.phase === "buffered" ? this.buffer.indexOf(held) : -1;
+    if (waits >= 0) this.buffer.splice(waits, 1);
   }
 
   wake(): void {

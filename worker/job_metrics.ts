@@ -2,7 +2,8 @@
 import { logLine } from "../src/ops/access_log.ts";
 import { collect, collectHistogram } from "../src/ops/metrics.ts";
 import { Histogram } from "../src/std/histogram.ts";
-import type { Outcome, QueueStats } from "../src/store/queue/queue.ts";
+import type { QueueOverview } from "../src/store/queue/inspect.ts";
+import type { Outcome } from "../src/store/queue/queue.ts";
 
 /** How a delivery ended for this worker. "lost": the lease had gone to another, the outcome did not count. */
 export type Result = "completed" | "retried" | "discarded" | "cancelled" | "postponed" | "released" | "lost";
@@ -34,16 +35,20 @@ export interface Processed {
   readonly job: string;
   readonly id: string;
   readonly attempt: number;
+  /** traceparent of what enqueued it. */
+  readonly trace: string | undefined;
   readonly result: Result;
   readonly waitMs: number;
   readonly durationMs: number | undefined;
 }
 
+/** The trace's id in a traceparent. */
+const [traceIdStart, traceIdEnd] = [3, 35];
 /** Jobs take longer than requests. */
 const jobSecondsBuckets: readonly number[] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600];
 
 const byJob = new Map<string, Series>();
-const depths = new Map<string, QueueStats>();
+const depths = new Map<string, QueueOverview>();
 let recovered = 0;
 let blocked = 0;
 
@@ -56,11 +61,12 @@ export function countProcessed(processed: Processed): void {
     series.durations.observe(durationMs / 1_000);
     series.waits.observe(waitMs / 1_000);
   }
-  const { id, attempt } = processed;
+  const { id, attempt, trace } = processed;
+  const traced = trace === undefined ? "" : `,"trace":${JSON.stringify(trace.slice(traceIdStart, traceIdEnd))}`;
   const took = durationMs === undefined ? "" : `,"ms":${Math.round(durationMs * 100) / 100}`;
   logLine(
     `"message":"job","job":${JSON.stringify(job)},"queue":"${queue}","jobId":${JSON.stringify(id)},"attempt":${attempt}` +
-      `,"result":"${result}","waitMs":${Math.round(waitMs)}${took}`,
+      `,"result":"${result}","waitMs":${Math.round(waitMs)}${took}${traced}`,
     Date.now(),
   );
 }
@@ -75,8 +81,8 @@ export function countBlocked(): void {
   blocked++;
 }
 
-export function setDepth(queue: string, stats: QueueStats): void {
-  depths.set(queue, stats);
+export function setDepth(queue: string, overview: QueueOverview): void {
+  depths.set(queue, overview);
 }
 
 /** Puts the worker's metrics on /metrics. */
@@ -95,12 +101,21 @@ export function publishJobMetrics(slots: { readonly used: number; readonly max: 
   collect("worker_blocked_total", (report) => report({}, blocked));
   collect("jobs_recovered_total", (report) => report({}, recovered));
   collect("queue_jobs", (report) => {
-    for (const [queue, { waiting, delayed, running, dead }] of depths) {
+    for (const [queue, { waiting, delayed, running, dead, done }] of depths) {
       report({ queue, state: "waiting" }, waiting);
       report({ queue, state: "delayed" }, delayed);
       report({ queue, state: "running" }, running);
       report({ queue, state: "dead" }, dead);
+      report({ queue, state: "done" }, done);
     }
+  });
+  collect("queue_oldest_seconds", (report) => {
+    for (const [queue, { oldestWaitingAtMs: since }] of depths) {
+      report({ queue }, since === undefined ? 0 : Math.max(0, Date.now() - since) / 1_000);
+    }
+  });
+  collect("queue_paused", (report) => {
+    for (const [queue, { pausedAtMs }] of depths) report({ queue }, pausedAtMs === undefined ? 0 : 1);
   });
   collect("worker_slots_used", (report) => report({}, slots.used));
   collect("worker_slots", (report) => report({}, slots.max));

@@ -28,6 +28,7 @@ import { QueueConsumer } from "./consumer.ts";
 import { Heartbeat, type Notice } from "./heartbeat.ts";
 import { countBlocked, publishJobMetrics, setDepth } from "./job_metrics.ts";
 import { jobsPages } from "./jobs_page.ts";
+import { followOrders, tidy } from "./orders.ts";
 import { relayOptions, relayOutbox } from "./outbox_relay.ts";
 import { promoteJobs, reclaimLeases } from "./reclaim.ts";
 import { repeat } from "./repeat.ts";
@@ -92,7 +93,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   await connectStores(life.draining);
   if (!life.draining.aborted) await application.definition.onStart?.();
   life.onClose("application", () => application.definition.onStop?.());
-  life.onClose("jobs", consume(consumers, config, life.draining));
+  life.onClose("jobs", consume(consumers, config, queue, life.draining));
   relay(stores, config, life);
   fire({ queue, schedules, owner, leaseMs: config.jobLease }, life);
   void repeat("counting jobs", life.draining, () => countDepths(queue, consumers));
@@ -146,15 +147,25 @@ function hear(notice: Notice, consumers: readonly QueueConsumer[]): void {
 }
 
 /** Starts taking; returns what stops it: the loops, then the jobs, then the leases nobody was told about. */
-function consume(consumers: readonly QueueConsumer[], config: Config, draining: AbortSignal): () => Promise<void> {
+function consume(
+  consumers: readonly QueueConsumer[],
+  config: Config,
+  { inspector }: Queue,
+  draining: AbortSignal,
+): () => Promise<void> {
+  const gone = new AbortController();
+  const following = consumers.map((consumer) => followOrders(consumer, gone.signal));
   const loops = consumers.flatMap((consumer) => [
     consumer.run(draining),
     promoteJobs(consumer, draining),
     reclaimLeases(consumer, config.jobLease, draining),
+    tidy(consumer, inspector, draining),
   ]);
   return async () => {
     await Promise.all(loops);
     await Promise.all(consumers.map((consumer) => consumer.drain(config.drainTimeout, afterStopMs)));
+    gone.abort();
+    await Promise.all(following);
     await Promise.all(consumers.map(handBackUnseen));
   };
 }
@@ -180,6 +191,6 @@ function readiness(life: Lifecycle, consumers: readonly QueueConsumer[]): Readin
 }
 
 async function countDepths(queue: Queue, consumers: readonly QueueConsumer[]): Promise<number> {
-  for (const consumer of consumers) setDepth(consumer.queue, await queue.stats(consumer.queue));
+  for (const consumer of consumers) setDepth(consumer.queue, await queue.inspector.overview(consumer.queue));
   return depthIntervalMs;
 }

@@ -9,15 +9,17 @@ import type { Lease } from "../src/store/queue/queue.ts";
 
 /** What happened. "stopped": the worker is going away and told the handler so. "discarded", "snoozed": the handler asked for it. */
 export type Ending =
-  | { readonly kind: "returned" }
+  | { readonly kind: "returned"; readonly result?: string | undefined }
   | { readonly kind: "failed"; readonly reason: string; readonly delayMs?: number }
   | { readonly kind: "discarded"; readonly reason: string }
   | { readonly kind: "snoozed"; readonly reason: string; readonly delayMs: number }
+  | { readonly kind: "cancelled" }
   | { readonly kind: "stopped" };
 
 /** `asked`: the handler itself wanted it so, and nobody has to look. */
 export type Verdict =
-  | { readonly to: "completed" }
+  | { readonly to: "completed"; readonly result?: string; readonly keepMs?: number; readonly durationMs?: number }
+  | { readonly to: "cancelled"; readonly attempts: number; readonly reason: string }
   | { readonly to: "available"; readonly attempts: number }
   | {
       readonly to: "retryable" | "scheduled";
@@ -31,6 +33,8 @@ export type Verdict =
 export interface Policy {
   readonly attemptsMax: number;
   readonly backoff: { readonly baseMs: number; readonly maxMs: number };
+  /** How long a completed job is kept; undefined: as long as the queue keeps them. */
+  readonly keepMs?: number | undefined;
 }
 
 /** A newer worker that knows the job may be a deploy away. */
@@ -58,7 +62,9 @@ export function aloneMsOf({ starts }: Pick<Lease, "starts">): number {
 export function verdictOf(ending: Ending, attempt: number, policy: Policy, random?: () => number): Verdict {
   switch (ending.kind) {
     case "returned":
-      return { to: "completed" };
+      return completed(ending.result, policy.keepMs);
+    case "cancelled":
+      return cancelled(attempt);
     case "stopped":
       return released(attempt);
     case "failed": {
@@ -87,6 +93,28 @@ export function verdictBefore(
   if (starts < deathsMax || (!alone && attempts < policy.attemptsMax)) return undefined;
   const reason = `its worker died or hung ${starts} times in a row${alone ? ", the last time with nothing else running" : ""}`;
   return { to: "discarded", attempts, reason };
+}
+
+/** Why a job is not even begun, or undefined. `policy`: that of its definition here, where there is one. */
+export function refused(lease: Lease, policy: Policy | undefined): Verdict | undefined {
+  const attempt = attemptOf(lease);
+  if (lease.fault === "garbled") return { to: "discarded", attempts: attempt, reason: "it cannot be read" };
+  if (lease.fault === "newer") return postponed(attempt, "a later version of scale wrote it");
+  if (policy === undefined) return postponed(attempt, `no job here is named ${lease.name}`);
+  return verdictBefore(lease, policy);
+}
+
+function completed(result: string | undefined, keepMs: number | undefined): Verdict {
+  return {
+    to: "completed",
+    ...(result === undefined ? {} : { result }),
+    ...(keepMs === undefined ? {} : { keepMs }),
+  };
+}
+
+/** For a job that was told to stop, before or while it ran. */
+export function cancelled(attempts: number): Verdict {
+  return { to: "cancelled", attempts, reason: "cancelled" };
 }
 
 /** For a job that is handed back: the attempt did not happen. */

@@ -122,9 +122,11 @@ export const metricTable = {
   },
   queue_jobs: {
     type: "gauge",
-    help: "Jobs of a queue by state: waiting, delayed, running, dead; at most 5 s old",
+    help: "Jobs of a queue by state: waiting, delayed, running, dead, done (completed or cancelled, and kept); at most 5 s old",
     labels: ["queue", "state"],
   },
+  queue_oldest_seconds: { type: "gauge", help: "Time the oldest waiting job has waited", labels: ["queue"] },
+  queue_paused: { type: "gauge", help: "1 while the queue is paused", labels: ["queue"] },
   // role worker
   jobs_processed_total: {
     type: "counter",

@@ -17,6 +17,8 @@ export interface JobDefinition {
   readonly timeoutMs: number;
   readonly backoff: { readonly baseMs: number; readonly maxMs: number };
   readonly schema: StandardSchema | undefined;
+  /** How long it is kept once it completed; undefined: as long as the worker keeps them. */
+  readonly keepMs: number | undefined;
   /** Where it waits while its queue is away; undefined: enqueueing fails. */
   readonly fallback: "outbox" | undefined;
   readonly handler: (payload: unknown, attempt: Attempt) => unknown;
@@ -32,6 +34,7 @@ const backoffDefault = { base: "15s", max: "1h" } as const;
 const nameCharsMax = 128;
 /** A timer of more than 2^31 ms fires at once. */
 const timeoutMsMax = 7 * 24 * 3_600_000;
+const keepMsMax = 365 * 86_400_000;
 
 /** Throws entry_invalid where name or options are none. */
 export function define(name: string, handler: JobDefinition["handler"], options: DefinitionOptions): JobDefinition {
@@ -42,6 +45,7 @@ export function define(name: string, handler: JobDefinition["handler"], options:
     backoff = backoffDefault,
     schema,
     fallback,
+    retention,
   } = options;
   if (name === "" || name.length > nameCharsMax) throw invalid(name, "name", `1–${nameCharsMax} characters`);
   if (typeof handler !== "function") throw invalid(name, "handler", "a function");
@@ -61,6 +65,7 @@ export function define(name: string, handler: JobDefinition["handler"], options:
     handler,
     schema,
     fallback,
+    keepMs: retention === undefined ? undefined : keepMsOf(name, retention),
     attemptsMax: attempts,
     timeoutMs,
     backoff: {
@@ -68,6 +73,12 @@ export function define(name: string, handler: JobDefinition["handler"], options:
       maxMs: milliseconds(name, "backoff.max", backoff.max),
     },
   };
+}
+
+function keepMsOf(name: string, retention: string | number): number {
+  const keepMs = milliseconds(name, "retention", retention);
+  if (keepMs > keepMsMax) throw invalid(name, "retention", "0–365d");
+  return keepMs;
 }
 
 /** A duration of the application's. */

@@ -8,6 +8,7 @@ import { ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
 import { enqueueJobs } from "./enqueue.ts";
 import { define, type DefinitionOptions, type JobDefinition } from "./job_definition.ts";
+import { cancelJob, jobStatus } from "./job_status.ts";
 import { validated } from "./standard_schema.ts";
 
 export { type JobDefinition, queueDefault } from "./job_definition.ts";
@@ -44,6 +45,8 @@ export function job(
           ids.map((id) => ({ id })),
         ),
       ),
+    status: (id) => jobStatus(name, id),
+    cancel: (id) => cancelJob(name, id),
   };
   definitions.set(made, definition);
   return made;

@@ -11,6 +11,18 @@ test("an attempt that returned is completed, whichever it was", () => {
   expect(verdictOf({ kind: "returned" }, 10, policy)).toEqual({ to: "completed" });
 });
 
+test("a job that completed takes along what it returned, and how long it is to be kept", () => {
+  expect(verdictOf({ kind: "returned", result: "7" }, 1, { ...policy, keepMs: 0 })).toEqual({
+    to: "completed",
+    result: "7",
+    keepMs: 0,
+  });
+});
+
+test("a cancelled attempt is the last, and counts", () => {
+  expect(verdictOf({ kind: "cancelled" }, 2, policy)).toEqual({ to: "cancelled", attempts: 2, reason: "cancelled" });
+});
+
 test("the pause doubles from the base to the ceiling, and is spread over all of it", () => {
   const pauses = (random: () => number) =>
     Array.from({ length: 9 }, (_, index) => {
