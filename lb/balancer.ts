@@ -14,11 +14,13 @@ export interface Counters {
   /** By reason. */
   readonly connectionsRefused: { connections_max: number; connections_per_client_max: number; proxy_header: number };
   /** From clients and to clients, heads and framing included. */
-  bytesReceived: number;
+  readonly received: Traffic;
   readonly sent: Traffic;
   exchangesInFlight: number;
   /** By what went wrong before. */
   readonly retries: { [F in Failure]: number };
+  tunnels: number;
+  tunnelsOpen: number;
 }
 
 export interface Balancer {
@@ -40,9 +42,11 @@ export function noCounts(): Counters {
   return {
     connectionsAccepted: 0,
     connectionsRefused: { connections_max: 0, connections_per_client_max: 0, proxy_header: 0 },
-    bytesReceived: 0,
+    received: { bytes: 0 },
     sent: { bytes: 0 },
     exchangesInFlight: 0,
+    tunnels: 0,
+    tunnelsOpen: 0,
     retries: { connect: 0, unsent: 0, stale: 0, unanswered: 0, status: 0, begun: 0 },
   };
 }

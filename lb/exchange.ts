@@ -15,7 +15,14 @@ import { log } from "../src/ops/log.ts";
 import { clock } from "../src/std/clock.ts";
 import { type ErrorCode, ScaleError } from "../src/std/errors.ts";
 import { type Fields, known } from "../src/wire/fields.ts";
-import { type AddedFields, length, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
+import {
+  type AddedFields,
+  length,
+  type RequestHead,
+  type ResponseHead,
+  switchingProtocols,
+  withoutFields,
+} from "../src/wire/message.ts";
 import { allowedTrailers } from "../src/wire/trailers.ts";
 import { Attempts } from "./attempts.ts";
 import type { Balancer } from "./balancer.ts";
@@ -30,14 +37,15 @@ import { answerOf, requestOf, responseOf } from "./routed.ts";
 import type { Service } from "./service.ts";
 import { silenceMax, silent } from "./silence.ts";
 import type { Downstream, DownstreamUser, Progress, Upstream, UpstreamUser } from "./stream.ts";
+import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { Waiting } from "./wait_queue.ts";
 
 const nothingAdded: AddedFields = [];
 
-export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
+export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOwner {
   readonly #balancer: Balancer;
   readonly #downstream: Downstream;
-  readonly #head: RequestHead;
+  #head: RequestHead;
   readonly #rewritten: Rewritten;
   readonly #route: Route<Service>;
   /** Why the client must wait, if it must. */
@@ -131,6 +139,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
 
   responseInterim(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
+    if (head.status === switchingProtocols) return this.#switchProtocols(head);
     this.#await(!this.#isRequestRead && (head.status === 100 || !this.#head.expectsContinue));
     this.#downstream.sendInterim(head);
   }
@@ -236,6 +245,29 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting {
     if (this.#phase === "answering") return this.#cutShort(error);
     if (!this.#waitsForClient) this.#attempts!.failed(error.message);
     this.#fail(error);
+  }
+
+  // Switching protocols
+
+  #switchProtocols(head: ResponseHead): void {
+    const { counters, config } = this.#balancer;
+    this.#enter("tunnelling");
+    this.#status = head.status;
+    this.#attempts!.answered(head.status);
+    counters.tunnels++;
+    counters.tunnelsOpen++;
+    // The client's connection gives its parser back.
+    this.#head = withoutFields(this.#head);
+    const tunnel = new Tunnel(this, this.#downstream.peer, config);
+    const client = this.#downstream.switchProtocols(head, responseOf(this.#route, head, nothingAdded), tunnel);
+    tunnel.join(client, this.#upstream!.switchProtocols(tunnel));
+  }
+
+  tunnelEnded(bytes: number, error: ErrorCode | undefined): void {
+    this.#balancer.counters.tunnelsOpen--;
+    this.#bytes = bytes;
+    this.#error = error;
+    this.#finish();
   }
 
   // Waiting for room

@@ -16,9 +16,11 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
   collect("lb_connections_refused_total", (report) => {
     for (const [reason, count] of Object.entries(counters.connectionsRefused)) report({ reason }, count);
   });
+  collect("lb_tunnels_open", (report) => report({}, counters.tunnelsOpen));
+  collect("lb_tunnels_total", (report) => report({}, counters.tunnels));
   collect("lb_requests_in_flight", (report) => report({}, counters.exchangesInFlight));
   collect("lb_bytes_total", (report) => {
-    report({ direction: "received" }, counters.bytesReceived);
+    report({ direction: "received" }, counters.received.bytes);
     report({ direction: "sent" }, counters.sent.bytes);
   });
   collect("lb_requests_limited_total", (report) => {

@@ -5,7 +5,7 @@
 import { clock } from "../src/std/clock.ts";
 import { Histogram } from "../src/std/histogram.ts";
 
-export type Phase = "choosing" | "queued" | "connecting" | "waiting" | "answering" | "done";
+export type Phase = "choosing" | "queued" | "connecting" | "waiting" | "answering" | "tunnelling" | "done";
 
 /** Milliseconds. */
 export class Timings {
@@ -25,6 +25,11 @@ export class Timings {
     if (phase === "connecting") this.connect += took;
     else if (phase === "waiting") this.firstByte += took;
     else if (phase === "queued") this.queue += took;
+  }
+
+  /** Until there was an answer. */
+  get answered(): number {
+    return this.queue + this.connect + this.firstByte;
   }
 
   get total(): number {

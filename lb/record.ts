@@ -2,7 +2,7 @@
 import { logAccess } from "../src/ops/access_log.ts";
 import { countRequest } from "../src/ops/http_metrics.ts";
 import type { ErrorCode } from "../src/std/errors.ts";
-import type { RequestHead } from "../src/wire/message.ts";
+import { type RequestHead, switchingProtocols } from "../src/wire/message.ts";
 import type { Timings } from "./phases.ts";
 import type { Rewritten } from "./rewrite.ts";
 
@@ -24,7 +24,9 @@ export interface Answered {
 export function recordAnswered(answered: Answered, isLogged: boolean): void {
   const { route, head, rewritten, status, timings, bytes, target, retries, error } = answered;
   const total = timings.total;
-  countRequest(head.method, route, status, total / 1_000);
+  // How long a tunnel lasts says nothing about how fast requests are answered.
+  const seconds = (status === switchingProtocols ? timings.answered : total) / 1_000;
+  countRequest(head.method, route, status, seconds);
   if (!isLogged) return;
   const query = head.target.indexOf("?");
   logAccess(

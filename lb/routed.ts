@@ -29,7 +29,7 @@ export function answerOf<S>({ action, prefix }: Route<S>, head: RequestHead): Lo
 
 function withoutPrefix(head: RequestHead, prefix: string): RequestHead {
   const rest = head.target.slice(prefix.length);
-  const { method, authority, fields, bodyLength, expectsContinue, acceptsTrailers } = head;
+  const { method, authority, fields, bodyLength, expectsContinue, acceptsTrailers, upgrade } = head;
   const target = rest.startsWith("/") ? rest : `/${rest}`;
-  return { method, authority, target, fields, bodyLength, expectsContinue, acceptsTrailers };
+  return { method, authority, target, fields, bodyLength, expectsContinue, acceptsTrailers, upgrade };
 }

@@ -8,6 +8,7 @@ import type { ScaleError } from "../src/std/errors.ts";
 import type { Fields } from "../src/wire/fields.ts";
 import type { AddedFields, RequestHead, ResponseHead } from "../src/wire/message.ts";
 import type { Peer } from "./rewrite.ts";
+import type { Tunnel, TunnelEnd } from "./tunnel.ts";
 
 /** Where body bytes come from. Pausing is a wish: what was already read still arrives. */
 export interface BodySource {
@@ -33,6 +34,8 @@ export interface Downstream extends BodySource, BodySink {
   /** 1xx. Not sent where the client's version has none. */
   sendInterim(head: ResponseHead): void;
   sendHead(head: ResponseHead, added: AddedFields): void;
+  /** Answers with 101; what follows, both ways, is the tunnel's. */
+  switchProtocols(head: ResponseHead, added: AddedFields, tunnel: Tunnel): TunnelEnd;
   /** Ends the response where it is, so that the client can tell that it is not whole. */
   abort(): void;
 }
@@ -57,6 +60,8 @@ export interface DownstreamUser {
 /** One request on its way to a target, and its response. */
 export interface Upstream extends BodySource, BodySink {
   sendHead(head: RequestHead, added: AddedFields): void;
+  /** After 101: what follows, both ways, is the tunnel's. */
+  switchProtocols(tunnel: Tunnel): TunnelEnd;
   /** Gives the request up; the user hears no more of it. */
   abort(): void;
 }
@@ -77,6 +82,7 @@ export interface UpstreamUser {
   /** Connected: send the head. */
   attached(upstream: Upstream): void;
   connectFailed(reason: string): void;
+  /** 101 is the last there is, and comes only to who asked for it: what comes next waits for `switchProtocols`. */
   responseInterim(head: ResponseHead): void;
   /** The head is valid during the call only. */
   responseHead(head: ResponseHead): void;

@@ -37,6 +37,10 @@ export class Answer {
     if (request.minorVersion === 1) this.#writeHead(head, nothingAdded, "none", "");
   }
 
+  switching(head: ResponseHead, added: AddedFields): void {
+    this.#writeHead(head, added, "none", "Upgrade");
+  }
+
   /** `mayPersist`: the whole request has been read, and the client may send another. */
   head(head: ResponseHead, added: AddedFields, request: RequestParser, mayPersist: boolean): void {
     const { minorVersion, keepsAlive } = request;

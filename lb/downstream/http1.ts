@@ -26,6 +26,8 @@ import { recordRefused } from "../refused.ts";
 import { errorResponse } from "../respond.ts";
 import type { Peer } from "../rewrite.ts";
 import type { Downstream, DownstreamUser } from "../stream.ts";
+import type { Tunnel, TunnelEnd } from "../tunnel.ts";
+import { SocketEnd } from "../tunnel_end.ts";
 import { Answer } from "./answer.ts";
 import { HeldInput } from "./held_input.ts";
 import { Linger } from "./linger.ts";
@@ -71,7 +73,7 @@ export class Http1Downstream implements Downstream, Protocol, Connection {
   // From the socket
 
   received(bytes: Buffer): void {
-    this.#balancer.counters.bytesReceived += bytes.length;
+    this.#balancer.counters.received.bytes += bytes.length;
     if (this.#held.isEmpty) this.#consume(bytes);
     else this.#held.hold(bytes, 0);
   }
@@ -163,6 +165,18 @@ export class Http1Downstream implements Downstream, Protocol, Connection {
     this.#patience.renew();
     const mayPersist = this.#isRequestRead && this.#requests < this.#balancer.config.requestsPerConnectionMax;
     this.#answer.head(head, added, this.#reader.head, mayPersist);
+  }
+
+  switchProtocols(head: ResponseHead, added: AddedFields, tunnel: Tunnel): TunnelEnd {
+    this.#answer.switching(head, added);
+    this.#user = undefined;
+    this.#phase = "closed";
+    this.#reader.release();
+    this.#connections.delete(this);
+    this.#connections.add(tunnel);
+    const { received } = this.#balancer.counters;
+    const [socket, queue, early] = [this.#socket, this.#queue, this.#held.take()];
+    return new SocketEnd({ socket, queue, tunnel, early, received, closed: () => this.#connections.delete(tunnel) });
   }
 
   writeBody(bytes: Buffer, start: number, end: number): boolean {

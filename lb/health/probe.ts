@@ -57,6 +57,7 @@ class Probe implements UpstreamUser {
       bodyLength: length.none,
       expectsContinue: false,
       acceptsTrailers: false,
+      upgrade: "",
     };
     upstream.sendHead(head, probeFields);
     upstream.endBody(undefined);

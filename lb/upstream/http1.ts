@@ -3,6 +3,7 @@
  * with what follows it at once.
  *
  *     dialing ─connected─▶ busy ⇄ idle ─▶ closed
+ *                           └─ 101 ─▶ a tunnel's (tunnel_end.ts), closed here
  *
  * Invariant: a connection goes back to its pool only when its response has ended where it should, nothing followed it, and the whole
  * request was sent. Anything else closes it: a doubt about where one message ends is a doubt about whose the next one is.
@@ -20,6 +21,8 @@ import { headRoom, requestFraming, writeRequestHead } from "../../src/wire/http1
 import { type AddedFields, isInterim, length, type RequestHead } from "../../src/wire/message.ts";
 import { BodyWriter } from "../body_writer.ts";
 import type { Progress, Upstream, UpstreamUser } from "../stream.ts";
+import type { Tunnel, TunnelEnd } from "../tunnel.ts";
+import { SocketEnd } from "../tunnel_end.ts";
 import type { Pool } from "./pool.ts";
 
 export type UpstreamLimits = HeadLimits;
@@ -52,6 +55,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   #takenBefore = 0;
   #interims = 0;
   #isPaused = false;
+  /** What the connection became after 101. */
+  #switched: SocketEnd | undefined;
 
   constructor(pool: Pool | undefined, limits: UpstreamLimits, user: UpstreamUser) {
     this.#pool = pool;
@@ -94,7 +99,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   // From the user
 
   sendHead(head: RequestHead, added: AddedFields): void {
-    this.#parser.reset(head.method);
+    this.#parser.reset(head.method, head.upgrade);
     this.#writer!.framing = requestFraming(head);
     const queue = this.#queue!;
     const at = queue.reserve(this.#headRoom);
@@ -120,6 +125,15 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#socket!.resume();
+  }
+
+  switchProtocols(tunnel: Tunnel): TunnelEnd {
+    this.#phase = "closed";
+    this.#user = undefined;
+    const pool = this.#pool;
+    const closed = (): void => void (pool !== undefined && pool.open--);
+    this.#switched = new SocketEnd({ socket: this.#socket!, queue: this.#queue!, tunnel, early: undefined, closed });
+    return this.#switched;
   }
 
   abort(): void {
@@ -187,6 +201,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
       at = this.#isHeadRead ? this.#reader.feed(bytes, at, end, this) : this.#readHead(bytes, at, end);
       if (this.#isHeadRead && this.#reader.isDone && this.#phase === "busy") return this.#completed(at === end);
     }
+    if (at < end) this.#switched?.received(bytes.subarray(at));
   }
 
   #readHead(bytes: Buffer, at: number, end: number): number {
@@ -206,8 +221,6 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
 
   #interim(): void {
     const parser = this.#parser;
-    // Upgrade is never passed on, so there is nothing to switch to (RFC 9110 §15.2.2).
-    if (parser.status === 101) throw new ScaleError("upstream_malformed", "101 came without having been asked for");
     if (++this.#interims > interimMax) {
       throw new ScaleError("upstream_malformed", `more than ${interimMax} interim responses came`);
     }

@@ -273,6 +273,18 @@ export const options = {
     commands: ["lb"],
     help: "time an idle client connection stays open",
   },
+  tunnelIdleTimeout: {
+    ...kind.duration("1ms", "24d"),
+    default: "10m",
+    commands: ["lb"],
+    help: "time a WebSocket, or another tunnel, may be silent in both directions",
+  },
+  tunnelDrainTimeout: {
+    ...kind.duration("0", "24d"),
+    default: "10s",
+    commands: ["lb"],
+    help: "time tunnels have to end after SIGTERM, of --drain-timeout",
+  },
   upstreamKeepAliveTimeout: {
     ...kind.duration("1ms", "24d"),
     default: "60s",

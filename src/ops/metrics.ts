@@ -39,6 +39,8 @@ export const metricTable = {
     labels: ["reason"],
   },
   lb_bytes_total: { type: "counter", help: "Bytes on client connections, received and sent", labels: ["direction"] },
+  lb_tunnels_open: { type: "gauge", help: "Connections that switched protocols, such as WebSockets" },
+  lb_tunnels_total: { type: "counter", help: "Requests that became a tunnel" },
   lb_requests_in_flight: { type: "gauge", help: "Requests being handled" },
   lb_requests_limited_total: {
     type: "counter",

@@ -47,6 +47,7 @@ export const errorCodes = {
   rate_limited: { source: "client", retry: "after", status: 429, exit: 1 },
   head_too_large: client(431),
   client_gone: client(499),
+  tunnel_idle: client(408),
   coding_unknown: client(501),
   version_unsupported: client(505),
 

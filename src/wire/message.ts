@@ -3,7 +3,7 @@
  * end is in it. Hop-by-hop fields, the framing and the Host line belong to a protocol's own codec (http1/), which takes them out
  * when it parses and makes its own when it serialises.
  */
-import type { Fields } from "./fields.ts";
+import { Fields } from "./fields.ts";
 
 /** Body lengths that are not a number of bytes. */
 export const length = {
@@ -26,6 +26,8 @@ export interface RequestHead {
   readonly expectsContinue: boolean;
   /** The client will not lose fields that come after a body (RFC 9110 §10.1.4: TE: trailers). */
   readonly acceptsTrailers: boolean;
+  /** Protocols that the client wants to speak instead on this connection or stream, "" for none. */
+  readonly upgrade: string;
 }
 
 export interface ResponseHead {
@@ -35,10 +37,23 @@ export interface ResponseHead {
   readonly bodyLength: number;
   /** False for a HEAD request and for 1xx, 204 and 304, whatever else the head says (RFC 9110 §6.4.1). */
   readonly hasBody: boolean;
+  /** What 101 (Switching Protocols) switches to. */
+  readonly upgrade?: string;
+}
+
+const noFields = new Fields(0);
+
+/** What stays of a head when its bytes are let go. */
+export function withoutFields(head: RequestHead): RequestHead {
+  const { method, authority, target, bodyLength, expectsContinue, acceptsTrailers, upgrade } = head;
+  return { method, authority, target, fields: noFields, bodyLength, expectsContinue, acceptsTrailers, upgrade };
 }
 
 /** Fields that scale adds to a message, as name, value, name, value … Names and values must already be valid. */
 export type AddedFields = readonly string[];
+
+/** After it the bytes of both directions are another protocol's (RFC 9110 §15.2.2). */
+export const switchingProtocols = 101;
 
 /** Interim responses come before the final one and never have a body (RFC 9110 §15.2). */
 export function isInterim(status: number): boolean {

@@ -6,9 +6,10 @@ import { equalsIgnoringCase, type Fields, known } from "../fields.ts";
 
 const close = Buffer.from("close", "latin1");
 const keepAlive = Buffer.from("keep-alive", "latin1");
+const upgrade = Buffer.from("upgrade", "latin1");
 
-export const connectionOption = { none: 0, close: 1, keepAlive: 2, tooLong: 3 } as const;
-export type ConnectionOption = (typeof connectionOption)[keyof typeof connectionOption];
+/** What Connection fields say, as bits: all of them together, in whatever order. */
+export const connectionOption = { close: 1, keepAlive: 2, upgrade: 4, tooLong: 8 } as const;
 
 /** All Connection fields of a head together. Each name in them is looked for in every field, so that a long list is a way to keep us busy. */
 const connectionBytesMax = 512;
@@ -32,35 +33,41 @@ export function isHopByHop(id: number): boolean {
   return hopByHop.has(id);
 }
 
-/** What all Connection fields of a head say together about persistence; takes the fields they name out of it. `tooLong` is an error. */
-export function connectionOf(fields: Fields): ConnectionOption {
-  let option: ConnectionOption = connectionOption.none;
+/** The options of all Connection fields of a head; takes the fields they name out of it. `tooLong` is an error. */
+export function connectionOf(fields: Fields): number {
+  let options = 0;
   let bytes = 0;
   for (let index = 0; index < fields.count; index++) {
     if (fields.id(index) !== known.connection) continue;
     bytes += fields.valueEnd(index) - fields.valueStart(index);
     if (bytes > connectionBytesMax) return connectionOption.tooLong;
-    option = applyConnection(fields, index, option);
+    options |= applyConnection(fields, index);
   }
-  return option;
+  return options;
 }
 
-/** "close" wins over "keep-alive" (RFC 9112 §9.3). `so` is what an earlier Connection field of the same head said. */
-function applyConnection(fields: Fields, index: number, so: ConnectionOption): ConnectionOption {
+/** Whether a connection persists: "close" wins over "keep-alive", which HTTP/1.0 has to say (RFC 9112 §9.3). */
+export function persists(options: number, minorVersion: 0 | 1): boolean {
+  if ((options & connectionOption.close) !== 0) return false;
+  return minorVersion === 1 || (options & connectionOption.keepAlive) !== 0;
+}
+
+function applyConnection(fields: Fields, index: number): number {
   const { bytes } = fields;
   const end = fields.valueEnd(index);
-  let option = so;
+  let options = 0;
   let at = fields.valueStart(index);
   while (at < end) {
     while (at < end && isSeparator(bytes[at]!)) at++;
     const start = at;
     while (at < end && !isSeparator(bytes[at]!)) at++;
     if (at === start) break;
-    if (equalsIgnoringCase(bytes, start, at, close)) option = connectionOption.close;
-    else if (!equalsIgnoringCase(bytes, start, at, keepAlive)) dropNamed(fields, bytes, start, at);
-    else if (option === connectionOption.none) option = connectionOption.keepAlive;
+    if (equalsIgnoringCase(bytes, start, at, close)) options |= connectionOption.close;
+    else if (equalsIgnoringCase(bytes, start, at, keepAlive)) options |= connectionOption.keepAlive;
+    else if (equalsIgnoringCase(bytes, start, at, upgrade)) options |= connectionOption.upgrade;
+    else dropNamed(fields, bytes, start, at);
   }
-  return option;
+  return options;
 }
 
 function isSeparator(byte: number): boolean {

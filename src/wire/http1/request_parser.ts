@@ -6,9 +6,10 @@ import { ScaleError } from "../../std/errors.ts";
 import { equalsIgnoringCase, known } from "../fields.ts";
 import { COLON, hostByte, ipLiteralByte, matchesAt, SLASH, SP, targetByte, tokenByte } from "../grammar.ts";
 import { length, type RequestHead } from "../message.ts";
-import { connectionOf, connectionOption, isHopByHop } from "./connection_options.ts";
+import { connectionOf, connectionOption, isHopByHop, persists } from "./connection_options.ts";
 import { Framing, notGiven } from "./framing.ts";
 import { type HeadLimits, HeadParser } from "./head_parser.ts";
+import { protocolsOf } from "./upgrade.ts";
 
 const methodBytesMax = 32;
 const continueExpectation = Buffer.from("100-continue", "latin1");
@@ -28,6 +29,7 @@ export class RequestParser extends HeadParser implements RequestHead {
   bodyLength: number = length.none;
   expectsContinue = false;
   acceptsTrailers = false;
+  upgrade = "";
   /** 0 or 1: whether the answer may be chunked and the connection persists by default. */
   minorVersion: 0 | 1 = 1;
   /** Whether the client wants the connection to persist (RFC 9112 §9.3). */
@@ -53,6 +55,7 @@ export class RequestParser extends HeadParser implements RequestHead {
     this.authority = "";
     this.expectsContinue = false;
     this.acceptsTrailers = false;
+    this.upgrade = "";
     this.#hostFields = 0;
     this.#connectionFields = 0;
     this.#skippedEmptyLine = false;
@@ -100,13 +103,20 @@ export class RequestParser extends HeadParser implements RequestHead {
 
   #dropHopByHop(): void {
     const { fields } = this;
-    const option = this.#connectionFields > 0 ? connectionOf(fields) : connectionOption.none;
-    if (option === connectionOption.tooLong) throw this.malformed("Connection names too many fields");
-    this.keepsAlive =
-      this.minorVersion === 1 ? option !== connectionOption.close : option === connectionOption.keepAlive;
+    const options = this.#connectionFields > 0 ? connectionOf(fields) : 0;
+    if ((options & connectionOption.tooLong) !== 0) throw this.malformed("Connection names too many fields");
+    this.keepsAlive = persists(options, this.minorVersion);
+    if ((options & connectionOption.upgrade) !== 0) this.#upgrade();
     for (let index = 0; index < fields.count; index++) {
       const id = fields.id(index);
       if (id !== known.other && (isHopByHop(id) || id === known.host || id === known.underscored)) fields.drop(index);
+    }
+  }
+
+  /** An Upgrade in HTTP/1.0 is to be ignored (RFC 9110 §7.8), and one with a body may be: what its bytes belong to would be a guess. */
+  #upgrade(): void {
+    if (this.minorVersion === 1 && this.bodyLength <= 0 && this.bodyLength !== length.unknown) {
+      this.upgrade = protocolsOf(this.fields.join(known.upgrade) ?? "");
     }
   }
 

@@ -4,9 +4,10 @@
  */
 import { known } from "../fields.ts";
 import { isInterim, length, type ResponseHead } from "../message.ts";
-import { connectionOf, connectionOption, isHopByHop } from "./connection_options.ts";
+import { connectionOf, connectionOption, isHopByHop, persists } from "./connection_options.ts";
 import { Framing, notGiven } from "./framing.ts";
 import { type HeadLimits, HeadParser } from "./head_parser.ts";
+import { isAnswerTo } from "./upgrade.ts";
 
 const versionPrefix = Buffer.from("HTTP/1.", "latin1");
 
@@ -18,20 +19,24 @@ export class ResponseParser extends HeadParser implements ResponseHead {
   keepsAlive = true;
   /** Whether the body is chunked on the wire. */
   isChunked = false;
+  /** What 101 switches to. */
+  upgrade = "";
 
   readonly #framing = new Framing("upstream_malformed");
   #minorVersion: 0 | 1 = 1;
   #connectionFields = 0;
   #forHead = false;
+  #asked = "";
 
   constructor(limits: HeadLimits) {
     super(limits, "upstream_malformed");
     this.reset("GET");
   }
 
-  /** Makes ready for the answer to a request with this method. */
-  reset(method: string): void {
+  /** Makes ready for the answer to a request with this method that asked to switch to `upgrade`, "" for nothing. */
+  reset(method: string, upgrade = ""): void {
     this.#forHead = method === "HEAD";
+    this.#asked = upgrade;
     this.#restart();
   }
 
@@ -45,6 +50,7 @@ export class ResponseParser extends HeadParser implements ResponseHead {
     this.#framing.clear();
     this.startLinePending = true;
     this.#connectionFields = 0;
+    this.upgrade = "";
   }
 
   /** status-line = HTTP-version SP 3DIGIT SP [ reason ]; the last SP may be missing where there is no reason. */
@@ -84,12 +90,19 @@ export class ResponseParser extends HeadParser implements ResponseHead {
     if (this.status === 204 && (isChunked || contentLength > 0)) this.keepsAlive = false;
   }
 
+  /** 101 comes only as the answer to an Upgrade, and says to what (RFC 9110 §15.2.2). */
+  #switched(): void {
+    this.upgrade = this.fields.join(known.upgrade) ?? "";
+    if (this.#asked === "") throw this.malformed("101 came without having been asked for");
+    if (!isAnswerTo(this.#asked, this.upgrade)) throw this.malformed("101 switches to a protocol nobody asked for");
+  }
+
   #dropHopByHop(): void {
     const { fields } = this;
-    const option = this.#connectionFields > 0 ? connectionOf(fields) : connectionOption.none;
-    if (option === connectionOption.tooLong) throw this.malformed("Connection names too many fields");
-    this.keepsAlive =
-      this.#minorVersion === 1 ? option !== connectionOption.close : option === connectionOption.keepAlive;
+    const options = this.#connectionFields > 0 ? connectionOf(fields) : 0;
+    if ((options & connectionOption.tooLong) !== 0) throw this.malformed("Connection names too many fields");
+    this.keepsAlive = persists(options, this.#minorVersion);
+    if (this.status === 101) this.#switched();
     for (let index = 0; index < fields.count; index++) {
       const id = fields.id(index);
       if (id !== known.other && isHopByHop(id)) fields.drop(index);

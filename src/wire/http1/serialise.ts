@@ -13,6 +13,7 @@ export type BodyFraming = "none" | "counted" | "chunked" | "until_close";
 
 const reasons: { readonly [status: number]: string } = {
   100: "Continue",
+  101: "Switching Protocols",
   102: "Processing",
   103: "Early Hints",
   200: "OK",
@@ -99,7 +100,7 @@ export function responseFraming(head: ResponseHead, minorVersion: 0 | 1): BodyFr
 }
 
 /** Value of the Connection field, empty for none. */
-export type ConnectionField = "" | "close" | "keep-alive";
+export type ConnectionField = "" | "close" | "keep-alive" | "Upgrade";
 
 /** Persistence is HTTP/1.1's default and has to be said in 1.0 (RFC 9112 §9.3). */
 export function connectionField(closes: boolean, minorVersion: 0 | 1): ConnectionField {
@@ -117,8 +118,7 @@ export function writeRequestHead(out: Buffer, at: number, head: RequestHead, add
   next = putCrlf(out, next);
   next = writeFields(out, next, head.fields);
   next = writeAdded(out, next, added);
-  // What is said of this hop has to be named in Connection (RFC 9110 §10.1.4).
-  if (head.acceptsTrailers) next = putText(out, next, "TE: trailers\r\nConnection: TE\r\n");
+  if (head.acceptsTrailers || head.upgrade !== "") next = writeHop(out, next, head);
   return writeFraming(out, next, requestFraming(head), head.bodyLength);
 }
 
@@ -137,7 +137,20 @@ export function writeResponseHead(
   next = writeFields(out, next, head.fields);
   next = writeAdded(out, next, added);
   if (connection !== "") next = putLine(out, next, "Connection", connection);
+  if (connection === "Upgrade") next = putLine(out, next, "Upgrade", head.upgrade ?? "");
   return writeFraming(out, next, framing, head.bodyLength);
+}
+
+/** What is said of this hop alone has to be named in Connection (RFC 9110 §7.8, §10.1.4). */
+function writeHop(out: Buffer, at: number, { acceptsTrailers, upgrade }: RequestHead): number {
+  const next = acceptsTrailers ? putLine(out, at, "TE", "trailers") : at;
+  if (upgrade === "") return putLine(out, next, "Connection", "TE");
+  return putLine(
+    out,
+    putLine(out, next, "Upgrade", upgrade),
+    "Connection",
+    acceptsTrailers ? "Upgrade, TE" : "Upgrade",
+  );
 }
 
 function writeFraming(out: Buffer, at: number, framing: BodyFraming, bodyLength: number): number {
