@@ -72,7 +72,10 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       await promoted();
       expect(await show(id)).toMatchObject({ id, state: "available", payload: '{"job":"walk"}' });
       let lease = await takeOne();
-      expect(await show(id)).toMatchObject({ state: "running", attempts: 1, owner: "ours", cancelling: false });
+      expect(await show(id)).toMatchObject({ state: "running", attempts: 0, owner: "ours", cancelling: false });
+      await ours.begin([{ lease, alone: false }]);
+      expect(await show(id)).toMatchObject({ state: "running", attempts: 1 });
+      expect(summaryOf((await queue.inspector.page(name, "running", undefined, 1)).jobs[0]!).attempts).toBe(1);
       await settle({ to: "retryable", lease, attempts: 1, delayMs: 1, reason: "no luck" });
       expect(await show(id)).toMatchObject({ state: "retryable", attempts: 1, reason: "no luck" });
       await promoted();

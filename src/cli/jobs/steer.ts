@@ -58,20 +58,21 @@ export async function cancel(request: Request): Promise<number> {
 
 export async function pause(request: Request): Promise<number> {
   needsOperands(request, "pause", "queue");
-  for (const queue of await queuesOf(request, request.operands)) {
-    await request.inspector.pause(queue);
-    print(`queue ${queue} is paused: no worker starts a job of it, what runs goes on\n`);
-  }
-  return 0;
+  const queues = await queuesOf(request, request.operands);
+  for (const queue of queues) await request.inspector.pause(queue);
+  return reportQueues(request, queues, true, "is paused: no worker starts a job of it, what runs goes on");
 }
 
 export async function resume(request: Request): Promise<number> {
   needsOperands(request, "resume", "queue");
-  for (const queue of await queuesOf(request, request.operands)) {
-    await request.inspector.resume(queue);
-    print(`queue ${queue} goes on\n`);
-  }
-  return 0;
+  const queues = await queuesOf(request, request.operands);
+  for (const queue of queues) await request.inspector.resume(queue);
+  return reportQueues(request, queues, false, "goes on");
+}
+
+function reportQueues({ config }: Request, queues: readonly string[], paused: boolean, text: string): number {
+  if (config.json) return printJson(queues.map((queue) => ({ queue, paused })));
+  return print(queues.map((queue) => `queue ${queue} ${text}\n`).join(""));
 }
 
 /** The jobs named, or those that pass the filters: without either nothing is done to everything there is. */
@@ -131,7 +132,8 @@ function report({ config }: Request, outcomes: Outcomes): number {
   if (config.json) printJson([...outcomes].map(([id, outcome]) => ({ id, outcome })));
   else {
     print([...outcomes].map(([id, outcome]) => `${id}  ${said[outcome]}\n`).join(""));
-    print(`${outcomes.size - failed} of ${outcomes.size} jobs\n`);
+    const more = outcomes.size >= config.limit ? `, as many as --limit allows: there may be more` : "";
+    print(`${outcomes.size - failed} of ${outcomes.size} jobs${more}\n`);
   }
   return failed > 0 ? 1 : 0;
 }

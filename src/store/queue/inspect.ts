@@ -36,7 +36,8 @@ export interface StoredJob {
    */
   readonly atMs: number;
   readonly owner?: string;
-  readonly deliveries?: number;
+  /** How often a running one has begun since it was stored; 0: its worker has not come to it yet. */
+  readonly starts?: number;
   /** JSON text. */
   readonly progress?: string;
   /** It was told to stop. */
@@ -123,7 +124,7 @@ export function queueOfId(id: string): string | undefined {
 }
 
 export function summaryOf(stored: StoredJob): JobSummary {
-  const { queue, entry, place, atMs, payloadBytes, deliveries = 0 } = stored;
+  const { queue, entry, place, atMs, payloadBytes, starts = 0 } = stored;
   const { id = entry, name, attempts, reason, history, enqueuedAtMs, ended } = decodeEnvelope(stored.envelope);
   const state = stateOf(place, history.at(-1), ended?.to);
   return {
@@ -131,7 +132,7 @@ export function summaryOf(stored: StoredJob): JobSummary {
     queue,
     name,
     state,
-    attempts: attempts + deliveries,
+    attempts: attempts + starts,
     atMs: ended?.atMs ?? atMs,
     enqueuedAtMs: enqueuedAtMs ?? clockIn(id),
     reason: state === "completed" ? undefined : reason,

@@ -1,5 +1,6 @@
 /** From a stored job to a lease, and from a settlement back to what is stored: the same in every driver. */
 import { amendEnvelope, type Amendment, decodeEnvelope, encodeCompleted } from "./envelope.ts";
+import type { QueueLimits } from "./limits.ts";
 import type { Beginning, DeadLetter, Lease, Settlement } from "./queue.ts";
 
 export interface Delivery {
@@ -18,13 +19,17 @@ export function leaseOf(delivery: Delivery): Lease {
   const { mark, ...held } = delivery;
   const { id, reason: _, history: _events, ended: _ended, ...job } = decodeEnvelope(delivery.envelope);
   const alone = mark.endsWith("a");
-  const starts = mark === "" ? 0 : Number.parseInt(mark, 10);
-  return { ...held, ...job, starts, alone, id: `${delivery.queue}:${id ?? delivery.entry}` };
+  return { ...held, ...job, starts: startsOf(mark), alone, id: `${delivery.queue}:${id ?? delivery.entry}` };
 }
 
 /** How a driver notes that a job begins: how often it has now, and whether nothing runs beside it. */
 export function markOf({ lease, alone }: Beginning): string {
   return `${lease.starts + 1}${alone ? "a" : ""}`;
+}
+
+/** How often a job has begun since it was stored. */
+export function startsOf(mark: string): number {
+  return mark === "" ? 0 : Number.parseInt(mark, 10);
 }
 
 /** The job's id without its queue: how the driver knows it. */
@@ -41,6 +46,15 @@ export function envelopeAfter(settlement: Exclude<Settlement, { to: "completed" 
   const at = Date.now();
   const amendment: Amendment = { id, attempts, reason, event: { at, to, reason } };
   return amendEnvelope(lease.envelope, to === "cancelled" ? { ...amendment, ended: { to, at, ms: 0 } } : amendment);
+}
+
+/** How long it is kept, in milliseconds. A cancelled job as long as the queue keeps them, a completed one may have its own time. */
+export function keepMsOf(
+  settlement: Extract<Settlement, { to: "completed" | "cancelled" }>,
+  { completedMax, completedAge }: Pick<QueueLimits, "completedMax" | "completedAge">,
+): number {
+  if (completedMax === 0) return 0;
+  return Math.ceil((settlement.to === "completed" ? settlement.keepMs : undefined) ?? completedAge);
 }
 
 /** What is kept of a job that completed. */

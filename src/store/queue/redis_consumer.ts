@@ -12,7 +12,7 @@ import {
   textOf,
   textsOf,
 } from "../redis/script.ts";
-import { completedRecord, envelopeAfter, idInQueue, leaseOf, markOf } from "./lease.ts";
+import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import { prune as pruneDone } from "./redis_inspector_scripts.ts";
@@ -114,7 +114,7 @@ export class RedisConsumer implements Consumer {
     const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts, started];
     return this.#fenced(scripts.complete, keys, [outcome, this.#limits.completedMax], settlements, (settlement) => {
       const { lease } = settlement;
-      const keepMs = Math.ceil(("keepMs" in settlement ? settlement.keepMs : undefined) ?? this.#limits.completedAge);
+      const keepMs = keepMsOf(settlement, this.#limits);
       return [idInQueue(lease), lease.unique ?? "", keepMs, keepMs > 0 ? recordOf(settlement) : ""];
     });
   }

@@ -25,6 +25,7 @@ import {
   retriedEnvelope,
   type StoredJob,
 } from "./inspect.ts";
+import { startsOf } from "./lease.ts";
 import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } from "./limits.ts";
 import * as scripts from "./redis_inspector_scripts.ts";
 import { keysOf, type QueueKeys, queuesKey } from "./redis_keys.ts";
@@ -70,12 +71,12 @@ export class RedisInspector implements Inspector {
   }
 
   async page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page> {
-    const { stream, delayed, delayedJobs, dead, deadJobs, done, doneJobs } = this.#keys(queue);
+    const { stream, started, delayed, delayedJobs, dead, deadJobs, done, doneJobs } = this.#keys(queue);
     switch (place) {
       case "waiting":
         return this.#streamPage(queue, place, scripts.waitingPage, [stream], cursor, max);
       case "running":
-        return this.#streamPage(queue, place, scripts.runningPage, [stream], cursor, max);
+        return this.#streamPage(queue, place, scripts.runningPage, [stream, started], cursor, max);
       case "delayed":
         return this.#sortedPage(queue, place, [delayed, delayedJobs], cursor, max);
       case "dead":
@@ -131,8 +132,9 @@ export class RedisInspector implements Inspector {
   async find(id: string): Promise<StoredJob | undefined> {
     const queue = queueOfId(id);
     if (queue === undefined) return undefined;
-    const { stream, moved, delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel } = this.#keys(queue);
-    const keys = [stream, moved, delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel];
+    const all = this.#keys(queue);
+    const { stream, moved, delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, started } = all;
+    const keys = [stream, moved, delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, started];
     const inQueue = id.slice(queue.length + 1);
     const [place, at, envelope, note, cancelling, ...lease] = listOf(
       await this.#run("find a job", scripts.find, keys, [inQueue]),
@@ -269,9 +271,9 @@ function jobInStream(queue: string, place: "waiting" | "running", facts: readonl
   return place === "waiting" ? { ...found, atMs: clockOf(found.entry) } : { ...found, ...leaseFacts(lease) };
 }
 
-/** From owner, ms since the lease was renewed, deliveries. */
-function leaseFacts([owner, idleMs, deliveries]: readonly ScriptReply[]) {
-  return { owner: textOf(owner), atMs: Date.now() - numberOf(idleMs), deliveries: numberOf(deliveries) };
+/** From owner, ms since the lease was renewed, mark. */
+function leaseFacts([owner, idleMs, mark]: readonly ScriptReply[]) {
+  return { owner: textOf(owner), atMs: Date.now() - numberOf(idleMs), starts: startsOf(textOf(mark)) };
 }
 
 function inGroups(flat: readonly ScriptReply[], size: number): readonly (readonly ScriptReply[])[] {

@@ -36,7 +36,7 @@ local function entryOf(stream, moved, id)
   local entry = redis.call('HGET', moved, id) or id
   if not string.match(entry, '^%d+%-%d+$') then return nil end
   local job = redis.call('XRANGE', stream, entry, entry)[1]
-  if job then return entry, job[2][2] end
+  if job then return entry, job[2][2], job[2][4] end
 end`;
 
 /**
@@ -61,8 +61,8 @@ end
 return found`);
 
 /**
- * Leased jobs, oldest first. KEYS: stream. ARGV: as waitingPage. Returns, flat, of each its entry, the head of its envelope, the bytes
- * of its payload, owner, ms since its lease was renewed, deliveries.
+ * Leased jobs, oldest first. KEYS: stream, started. ARGV: as waitingPage. Returns, flat, of each its entry, the head of its envelope, the
+ * bytes of its payload, owner, ms since its lease was renewed, mark or ''.
  */
 export const runningPage = script(`${size}
 local found = {}
@@ -72,7 +72,8 @@ if pending.err then return found end
 for _, lease in ipairs(pending) do
   local job = redis.call('XRANGE', KEYS[1], lease[1], lease[1])[1]
   local envelope = job and job[2][2] or ''
-  for _, fact in ipairs({lease[1], head(envelope), sizes(envelope), lease[2], lease[3], lease[4]}) do found[#found + 1] = fact end
+  local mark = redis.call('HGET', KEYS[2], lease[1]) or job and job[2][4] or ''
+  for _, fact in ipairs({lease[1], head(envelope), sizes(envelope), lease[2], lease[3], mark}) do found[#found + 1] = fact end
 end
 return found`);
 
@@ -99,19 +100,20 @@ end
 return found`);
 
 /**
- * One job, wherever it is. KEYS: stream, moved, delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel. ARGV: id.
+ * One job, wherever it is. KEYS: stream, moved, delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel, started. ARGV: id.
  * Returns place, entry or score, envelope, progress or '', 1 where it was told to stop; of a running one also owner, ms since its lease was renewed,
- * deliveries. Or nothing.
+ * mark or ''. Or nothing.
  */
 export const find = script(`${stream}
 local id = ARGV[1]
 local progress = redis.call('HGET', KEYS[9], id) or ''
 local cancel = redis.call('HEXISTS', KEYS[10], id)
-local entry, envelope = entryOf(KEYS[1], KEYS[2], id)
+local entry, envelope, before = entryOf(KEYS[1], KEYS[2], id)
 if entry then
   local lease = pendingAt(KEYS[1], entry)
   if not lease then return {'waiting', entry, envelope, progress, cancel} end
-  return {'running', entry, envelope, progress, cancel, lease[2], lease[3], lease[4]}
+  local mark = redis.call('HGET', KEYS[11], entry) or before or ''
+  return {'running', entry, envelope, progress, cancel, lease[2], lease[3], mark}
 end
 for i, place in ipairs({'delayed', 'dead', 'done'}) do
   local score = redis.call('ZSCORE', KEYS[2 * i + 1], id)

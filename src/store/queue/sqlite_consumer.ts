@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 
 import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
-import { completedRecord, envelopeAfter, idInQueue, leaseOf, markOf } from "./lease.ts";
+import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import * as kept from "./sqlite_kept.ts";
@@ -117,7 +117,7 @@ export class SqliteConsumer implements Consumer {
     const { lease } = settlement;
     const id = idInQueue(lease);
     if (database.query(statements.complete).run(...this.#fence(lease)).changes === 0) return false;
-    const keepMs = Math.ceil(("keepMs" in settlement ? settlement.keepMs : undefined) ?? this.#limits.completedAge);
+    const keepMs = keepMsOf(settlement, this.#limits);
     if (keepMs > 0) {
       const record = settlement.to === "completed" ? completedRecord(settlement) : envelopeAfter(settlement);
       kept.keepDone(database, this.#name, id, Date.now() + keepMs, record);

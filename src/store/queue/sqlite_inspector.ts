@@ -18,6 +18,7 @@ import {
   retriedEnvelope,
   type StoredJob,
 } from "./inspect.ts";
+import { startsOf } from "./lease.ts";
 import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } from "./limits.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
@@ -27,7 +28,7 @@ interface Row {
   readonly state: string;
   readonly at: number;
   readonly owner: string | null;
-  readonly deliveries: number;
+  readonly mark: string;
   readonly envelope: string;
   readonly bytes: number;
 }
@@ -92,7 +93,7 @@ export class SqliteInspector implements Inspector {
     const from =
       place === "done" ? `${doneRows} WHERE queue = ?1` : `job WHERE queue = ?1 AND state IN (${states[place]})`;
     const [beyond, order] = down ? ["<", "DESC"] : [">", "ASC"];
-    const text = `SELECT id, state, at, owner, deliveries, ${brief} FROM ${from} AND (at, id) ${beyond} (?2, ?3) ORDER BY at ${order}, id ${order} LIMIT ?4`;
+    const text = `SELECT id, state, at, owner, mark, ${brief} FROM ${from} AND (at, id) ${beyond} (?2, ?3) ORDER BY at ${order}, id ${order} LIMIT ?4`;
     const after = place === "done" || id === "" ? id : Number(id);
     const rows = this.#store.run("list jobs", (database) =>
       database
@@ -215,16 +216,15 @@ export class SqliteInspector implements Inspector {
   }
 }
 
-const doneRows =
-  "(SELECT queue, id, 'done' AS state, until AS at, NULL AS owner, 0 AS deliveries, envelope FROM job_done)";
+const doneRows = "(SELECT queue, id, 'done' AS state, until AS at, NULL AS owner, '' AS mark, envelope FROM job_done)";
 const whole = "envelope, length(CAST(envelope AS BLOB)) - instr(CAST(envelope AS BLOB), x'0a') AS bytes";
 const findRow = `
-SELECT id, state, at, owner, deliveries, ${whole} FROM job
+SELECT id, state, at, owner, mark, ${whole} FROM job
 WHERE queue = ?1 AND id = coalesce((SELECT entry FROM job_entry WHERE queue = ?1 AND id = ?2), CAST(?2 AS INTEGER))`;
-const findDone = `SELECT id, state, at, owner, deliveries, ${whole} FROM ${doneRows} WHERE queue = ?1 AND id = ?2`;
+const findDone = `SELECT id, state, at, owner, mark, ${whole} FROM ${doneRows} WHERE queue = ?1 AND id = ?2`;
 
 function storedJob(queue: string, place: Place, row: Row): StoredJob {
-  const { id, at, envelope, bytes, owner, deliveries } = row;
-  const leased = place === "running" ? { owner: owner ?? "", deliveries } : {};
+  const { id, at, envelope, bytes, owner, mark } = row;
+  const leased = place === "running" ? { owner: owner ?? "", starts: startsOf(mark) } : {};
   return { queue, place, entry: String(id), envelope, payloadBytes: bytes, atMs: at, ...leased };
 }
