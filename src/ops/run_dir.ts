@@ -30,6 +30,7 @@ export function announce(directory: string, presence: Presence): () => void {
       { directory },
       `cannot write the run directory: ${messageOf(error)}. Fix: --run-dir=DIR that this user can write`,
     );
+    return () => undefined;
   }
   return () => rmSync(file, { force: true });
 }

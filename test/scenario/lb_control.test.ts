@@ -202,6 +202,23 @@ describe("a reload", () => {
     expect(await exchange(it.lb.url, get("/api", closing))).toEndWith("one");
   });
 
+  test("changes how a service is checked, routed and rewritten, and its targets stay healthy", async () => {
+    using one = named("one");
+    const socket = socketPath();
+    await using it = await configured(service("shop", one), 1, [`--control=${socket}`]);
+    const tagged = `response-headers.set = { X-Tag = "new" }\n`;
+    it.write(`${service("shop", one)}hosts = ["shop.example"]\nhealth-path = "/up"\n${tagged}`);
+    expect((await ordered(socket, "reload")).changes).toEqual([
+      'service shop: --health-path "/readyz" → "/up"',
+      'routes of service shop: hosts [] → ["shop.example"]',
+      expect.stringContaining("routes of service shop: response "),
+    ]);
+    expect(await exchange(it.lb.url, get("/", closing))).toContain("\r\nX-Tag: new\r\n");
+    expect(await exchange(it.lb.url, get("/", closing).replace("shop.", "www."))).toStartWith("HTTP/1.1 421 ");
+    await eventually(() => one.heads.some((head) => head.startsWith("GET /up ")));
+    expect(await targets(socket)).toEqual([`${one.address}=1 healthy`]);
+  });
+
   test("of a bad file changes nothing and says why, with the line", async () => {
     using one = named("one");
     const socket = socketPath();
@@ -288,6 +305,24 @@ describe("scale lb without what it needs", () => {
     expect(((await unknown.json()) as Refused).error.code).toBe("not_found");
     expect(await lb.stop()).toBe(0);
     expect(() => statSync(socket)).toThrow();
+  });
+
+  test("a balancer that can have no socket serves all the same, unless --control asked for it", async () => {
+    using one = named("one");
+    const nowhere = "/dev/null/run";
+    const lb = await startScale(["--role=lb", `--backend=${one.address}`, `--run-dir=${nowhere}`], {
+      ready: () => true,
+    });
+    await eventually(() => lb.log().some((line) => line.includes("→ healthy")));
+    expect(lb.log().some((line) => line.includes("scale lb cannot reach this balancer"))).toBe(true);
+    const address = lb.log().flatMap((line) => /role lb listens on (http:[^"]*)/.exec(line)?.[1] ?? [])[0]!;
+    expect(await exchange(address, get("/", closing))).toEndWith("one");
+    expect(await lb.stop()).toBe(0);
+    for (const path of [`${nowhere}/x.sock`, `/tmp/${"x".repeat(120)}`]) {
+      const flags = ["--role=lb", "--listen=127.0.0.1:0", `--backend=${one.address}`, `--control=${path}`];
+      const { code, stderr } = await runScale(flags);
+      expect([code, stderr]).toEqual([78, expect.stringContaining(`--control=${path} `)]);
+    }
   });
 
   test("a second balancer does not take the socket of a first, and a dead one's is replaced", async () => {
