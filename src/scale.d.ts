@@ -104,12 +104,28 @@ declare module "scale" {
     ): Promise<T>;
   };
 
+  interface CacheOptions {
+    /** How long a value is fresh, ±5 %, so that what was stored together does not end together. */
+    ttl: Duration;
+    /** After that, how long it is served while one caller loads it anew behind the answer. */
+    stale?: Duration;
+    /** After the ttl, how long it is served where loading fails. */
+    staleIfError?: Duration;
+    /** The ttl of a load that returned null. */
+    negativeTtl?: Duration;
+    tags?: readonly string[];
+    /** How long to wait for a load that somebody else has begun. Default 5 s. */
+    timeout?: Duration;
+  }
   export const cache: {
-    /** Returns the decoded stored form on a miss as on a hit; what JSON cannot carry is an error that names the path. */
-    get<T>(key: string, options: { ttl: Duration; tags?: readonly string[] }, load: () => Promise<T> | T): Promise<T>;
+    /**
+     * Returns the decoded stored form on a miss as on a hit; what JSON cannot carry is an error that names the path. One load however
+     * many ask, in the whole fleet; what it reads shows everything committed before it began.
+     */
+    get<T>(key: string, options: CacheOptions, load: () => Promise<T> | T): Promise<T>;
     set(key: string, value: unknown, options: { ttl: Duration; tags?: readonly string[] }): Promise<void>;
     /**
-     * A load under way in another process may still store what it read before; then its ttl ends it.
+     * What was read before it, by a load under way anywhere, is not stored after it.
      * With tx: after its commit, and not lost if the process dies between the two.
      */
     invalidate(what: { keys?: readonly string[]; tags?: readonly string[]; tx?: Tx }): Promise<void>;

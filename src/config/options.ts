@@ -398,6 +398,12 @@ export const options = {
     commands: queueing,
     help: "queue, if not --redis-url; a Redis for it must not evict",
   },
+  cacheTimeout: {
+    ...kind.duration("1ms", "1m"),
+    default: "50ms",
+    commands: runtime,
+    help: "time the store may take for one step of cache.get before the value is loaded without it",
+  },
   namespace: {
     ...kind.name,
     default: "scale",

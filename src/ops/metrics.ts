@@ -119,7 +119,7 @@ export const metricTable = {
   },
   cache_operations_total: {
     type: "counter",
-    help: "Cache look-ups by outcome: hit, miss, coalesced, error",
+    help: "Cache look-ups by outcome: hit, stale, miss, coalesced, error",
     labels: ["outcome"],
   },
   queue_jobs: {

@@ -1,71 +1,107 @@
 /**
- * Cache-aside: look, else load and store. A cache that fails never fails a request: the loader answers instead.
- * An entry is {"v":1,"t":[version of each tag],"d":data} or {"v":1,"t":[…],"j":"JSON text"}; one of another version is a miss.
+ * Cache-aside: look, else load and store. One load however many ask: callers of one process share a flight, and of the whole fleet one
+ * holds the claim to load while the others wait for its entry. An invalidation ends the claim, so that what was read before it is never
+ * stored after it. A cache that fails never fails a request: the loader answers, so many at a time that the database survives.
+ *
+ *     look ─ fresh ─▶ hit        ─ within `stale` ─▶ stale, and one refresh behind it
+ *       └─ else ─▶ claim ─ ours ─▶ load ─▶ settle ─▶ miss        ─ another's ─▶ wait ─ its entry ─▶ coalesced
+ *                                    └─ failed, within `staleIfError` ─▶ stale
  */
 import type { Tx } from "scale";
 
 import { log } from "../ops/log.ts";
 import { counter } from "../ops/metrics.ts";
-import { messageOf } from "../std/errors.ts";
+import { messageOf, ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
+import { Semaphore } from "../std/semaphore.ts";
 import { SingleFlight } from "../std/single_flight.ts";
 import { durationOf } from "../std/units.ts";
 import type { Kv } from "../store/kv/kv.ts";
 import type { Invalidation } from "../store/outbox/outbox.ts";
-import { JsonText } from "./json_text.ts";
-import { assertJson } from "./json_value.ts";
+import { encodeEntry, type Entry, valueOf } from "./cache_entry.ts";
+import { claim, type Found, look, put, tagMilliseconds, unclaim } from "./cache_store.ts";
+import { seeingEverything } from "./consistency.ts";
 import { leaveInvalidation } from "./outbox.ts";
 import { kvStore } from "./runtime.ts";
 import { transactionOf } from "./transaction.ts";
 
+type Duration = string | number;
+
 interface Options {
-  readonly ttl: string | number;
+  readonly ttl: Duration;
+  readonly stale?: Duration;
+  readonly staleIfError?: Duration;
+  readonly negativeTtl?: Duration;
   readonly tags?: readonly string[];
+  readonly timeout?: Duration;
 }
 
-interface Entry {
-  readonly v: number;
-  readonly t: readonly string[];
-  readonly d?: unknown;
-  readonly j?: string;
+/** Options in milliseconds, and the names in the store: the entry's first, then one for each tag. */
+interface Terms {
+  readonly key: string;
+  readonly names: readonly string[];
+  readonly ttl: number;
+  readonly stale: number;
+  readonly staleIfError: number;
+  readonly negativeTtl: number;
+  /** How long to wait for a load that somebody else has begun. */
+  readonly timeout: number;
 }
 
-const layoutVersion = 1;
 const keyCharactersMax = 512;
 const tagsMax = 16;
-const valueBytesMax = 1024 * 1024;
 const ttlMillisecondsMax = 30 * 86_400_000;
-/** Longer than any entry lives: a tag's version must not expire before what was stored under it. */
-const tagTtlMilliseconds = 2 * ttlMillisecondsMax;
+const timeoutDefault = "5s";
+const timeoutMillisecondsMax = 60_000;
+/** A claim outlives most loads; a load that takes longer may be made twice. */
+const claimMilliseconds = 10_000;
+const waitMillisecondsFirst = 5;
+const waitMillisecondsMost = 50;
+/** Entries stored together must not all end together. */
+const jitter = 0.05;
+/** Loads at a time while the store does not answer, and callers that may wait for their turn. */
+const unsharedLoadsMax = 32;
+const unsharedWaitingMax = 1_000;
 
 /** They carry the stored text: each who waits decodes a value of its own, as on a hit. */
 const flights = new SingleFlight<string>();
+const unshared = new Semaphore(unsharedLoadsMax, unsharedWaitingMax);
 const outcomes = counter("cache_operations_total");
+
+type Outcome = "hit" | "stale" | "miss" | "coalesced" | "error";
+
+function count(outcome: Outcome): void {
+  outcomes.inc({ outcome });
+}
 
 export const cache = {
   async get<T>(key: string, options: Options, load: () => Promise<T> | T): Promise<T> {
     const kv = kvStore("cache.get()");
-    const names = namesOf(key, options);
-    const ttl = ttlOf(key, options);
-    const found = await look(kv, names);
-    if (found.value !== undefined) return found.value.it as T;
-    const { result, joined } = flights.run(key, (current) =>
-      loadAndStore(kv, key, names, found.versions, ttl, load, current),
-    );
-    outcomes.inc({ outcome: joined ? "coalesced" : found.versions === undefined ? "error" : "miss" });
+    const terms = termsOf(key, options);
+    const found = await look(kv, terms.names);
+    const kept = found?.entry;
+    const now = Date.now();
+    if (kept !== undefined && now < kept.f) return hit("hit", kept) as T;
+    if (kept !== undefined && now < kept.s) {
+      refresh(kv, terms, load, found);
+      return hit("stale", kept) as T;
+    }
+    const { result, joined } = flights.run(key, () => make(kv, terms, load, found));
+    if (joined) count("coalesced");
     // The decoded stored form, on a miss as on a hit: a difference between the two is found in production only.
     return valueOf(JSON.parse(await result) as Entry) as T;
   },
 
   async set(key: string, value: unknown, options: Options): Promise<void> {
     const kv = kvStore("cache.set()");
-    const names = namesOf(key, options);
-    const ttl = ttlOf(key, options);
-    encode(key, value, []);
+    const terms = termsOf(key, options);
+    encodeEntry(key, value, { t: [], f: 0, s: 0 });
     // A load that is under way may have read what this replaces.
     flights.forget(key);
-    const { versions } = await look(kv, names);
-    if (versions !== undefined) await store(kv, names, encode(key, value, versions), ttl);
+    const found = await look(kv, terms.names);
+    if (found === undefined) return;
+    const { text, milliseconds } = entryOf(terms, value, found.versions);
+    await put(kv, terms.names[0]!, text, milliseconds);
   },
 
   /** Unlike a read, a failed invalidation is an error: swallowing it would leave a wrong value in place until its ttl ends. */
@@ -81,11 +117,118 @@ async function invalidateNow({ keys, tags }: Invalidation): Promise<void> {
   for (const key of keys) flights.forget(key);
   await Promise.all([
     keys.length > 0 ? kv.delete(keys.map(entryKey)) : undefined,
-    ...tags.map((tag) => kv.increment(tagKey(tag), tagTtlMilliseconds)),
+    ...tags.map((tag) => kv.increment(tagKey(tag), tagMilliseconds)),
   ]);
 }
 
-/** Keys in the store: the entry's first, then one for each tag. */
+function hit(outcome: Outcome, entry: Entry): unknown {
+  count(outcome);
+  return valueOf(entry);
+}
+
+/** Behind the answer: whoever gets the claim loads, and nobody waits. */
+function refresh(kv: Kv, terms: Terms, load: () => unknown, found: Found | undefined): void {
+  const loadClaimed = async () => {
+    const held = await claim(kv, terms.names[0]!, claimMilliseconds);
+    return typeof held === "string" ? loadAndSettle(kv, terms, load, held, found) : (found?.text ?? "");
+  };
+  const { result, joined } = flights.run(`${terms.key}\nrefresh`, loadClaimed);
+  if (joined) return;
+  result.catch((error: unknown) =>
+    log.warn({ error, key: terms.key }, `a cached value could not be loaded anew: ${messageOf(error)}`),
+  );
+}
+
+/** The text of an entry: made here, or by whoever has the claim. */
+async function make(kv: Kv, terms: Terms, load: () => unknown, found: Found | undefined): Promise<string> {
+  if (found === undefined) return loadUnshared(terms, load);
+  const deadline = performance.now() + terms.timeout;
+  for (let wait = waitMillisecondsFirst; ; wait = Math.min(waitMillisecondsMost, wait * 2)) {
+    const held = await claim(kv, terms.names[0]!, claimMilliseconds);
+    if (held === undefined) return loadUnshared(terms, load);
+    if (held !== null) return loadAndSettle(kv, terms, load, held, found);
+    await Bun.sleep(wait * (1 + Math.random()));
+    const theirs = await look(kv, terms.names);
+    if (theirs?.entry !== undefined && Date.now() < theirs.entry.s) {
+      count("coalesced");
+      return theirs.text;
+    }
+    // Whoever has the claim is slow, or gone.
+    if (performance.now() >= deadline) return loadUnshared(terms, load, "miss");
+  }
+}
+
+/** Under the claim. The versions of tags are those from before the load, so that a tag that moves during it wins. */
+async function loadAndSettle(
+  kv: Kv,
+  terms: Terms,
+  load: () => unknown,
+  held: string,
+  before: Found | undefined,
+): Promise<string> {
+  const [name] = terms.names as [string];
+  const found = (await look(kv, terms.names)) ?? before;
+  if (found?.entry !== undefined && Date.now() < found.entry.f) {
+    // Somebody has made it between our look and our claim.
+    await unclaim(kv, name, held);
+    count("coalesced");
+    return found.text;
+  }
+  try {
+    const value = await seeingEverything(load);
+    const { text, milliseconds } = entryOf(terms, value, found?.versions ?? []);
+    await put(kv, name, text, milliseconds, held);
+    count("miss");
+    return text;
+  } catch (error) {
+    await unclaim(kv, name, held);
+    const kept = found?.entry;
+    if (kept === undefined || Date.now() >= kept.f + terms.staleIfError) throw error;
+    log.warn({ error, key: terms.key }, `a stale value is served, loading it failed: ${messageOf(error)}`);
+    count("stale");
+    return found!.text;
+  }
+}
+
+/** For this caller alone, or for those of this process: nothing is stored. */
+async function loadUnshared(terms: Terms, load: () => unknown, outcome: Outcome = "error"): Promise<string> {
+  count(outcome);
+  const value = await unshared.run(
+    () => seeingEverything(load),
+    () =>
+      new ScaleError("overloaded", `${unsharedWaitingMax} loads wait already, and the cache's store does not answer`, {
+        hint: "bring the store of --cache-url or --redis-url back; its state is on /readyz",
+        retryAfterSeconds: 1,
+      }),
+  );
+  return entryOf(terms, value, []).text;
+}
+
+function entryOf(terms: Terms, value: unknown, versions: readonly string[]): { text: string; milliseconds: number } {
+  const isNothing = value === null || value === undefined;
+  const ttl = isNothing ? terms.negativeTtl : terms.ttl;
+  const f = Date.now() + ttl * (1 - jitter + Math.random() * 2 * jitter);
+  const stale = isNothing ? 0 : terms.stale;
+  const kept = isNothing ? 0 : Math.max(terms.stale, terms.staleIfError);
+  const text = encodeEntry(terms.key, value, { t: versions, f, s: f + stale });
+  return { text, milliseconds: f - Date.now() + kept };
+}
+
+function termsOf(key: string, options: Options): Terms {
+  const { ttl, stale = 0, staleIfError = 0, negativeTtl = ttl, timeout = timeoutDefault } = options;
+  const duration = (what: string, value: Duration, least: number, most = ttlMillisecondsMax) =>
+    durationOf(`the ${what} of cache key "${key}"`, value, least, most);
+  return {
+    key,
+    names: namesOf(key, options),
+    ttl: duration("ttl", ttl, 1),
+    stale: duration("stale", stale, 0),
+    staleIfError: duration("staleIfError", staleIfError, 0),
+    negativeTtl: duration("negativeTtl", negativeTtl, 1),
+    timeout: duration("timeout", timeout, 1, timeoutMillisecondsMax),
+  };
+}
+
 function namesOf(key: string, { tags = [] }: Options): readonly string[] {
   if (key === "" || key.length > keyCharactersMax)
     throw new RangeError(`cache key of ${key.length} characters, expected 1–${keyCharactersMax}`);
@@ -96,85 +239,3 @@ function namesOf(key: string, { tags = [] }: Options): readonly string[] {
 
 const entryKey = (key: string): string => `cache:${key}`;
 const tagKey = (tag: string): string => `tag:${tag}`;
-
-function ttlOf(key: string, { ttl }: Options): number {
-  return durationOf(`the ttl of cache key "${key}"`, ttl, 1, ttlMillisecondsMax);
-}
-
-interface Look {
-  /** The value where there is a current one; wrapped, because a cached value may be null. */
-  readonly value?: { readonly it: unknown };
-  /** Current versions of the tags; undefined where the store did not answer. */
-  readonly versions: readonly string[] | undefined;
-}
-
-/** Entry and versions in one round trip. Versions are those from before the load, so that a tag that moves during it wins. */
-async function look(kv: Kv, names: readonly string[]): Promise<Look> {
-  try {
-    const [text, ...versions] = await kv.getMany(names);
-    // A version that is missing may have been evicted: what was stored under any earlier one must not be believed again.
-    const current = await Promise.all(
-      versions.map((version, index) => Promise.resolve(version ?? kv.increment(names[index + 1]!, tagTtlMilliseconds))),
-    );
-    const value = text == null ? undefined : decode(text, current);
-    if (value) outcomes.inc({ outcome: "hit" });
-    return value ? { value, versions: current } : { versions: current };
-  } catch (error) {
-    log.warn({ error }, `cache: the store does not answer, loading instead: ${messageOf(error)}`);
-    return { versions: undefined };
-  }
-}
-
-function decode(text: string, versions: readonly string[]): { it: unknown } | undefined {
-  const entry = parseEntry(text);
-  if (entry?.v !== layoutVersion || entry.t.length !== versions.length) return undefined;
-  if (entry.t.some((version, index) => version !== versions[index])) return undefined;
-  return { it: valueOf(entry) };
-}
-
-function valueOf(entry: Entry): unknown {
-  return entry.j === undefined ? entry.d : new JsonText(entry.j);
-}
-
-/** Something else under our key is a miss, and is overwritten. */
-function parseEntry(text: string): Entry | undefined {
-  try {
-    return JSON.parse(text) as Entry;
-  } catch {
-    return undefined;
-  }
-}
-
-async function loadAndStore(
-  kv: Kv,
-  key: string,
-  names: readonly string[],
-  versions: readonly string[] | undefined,
-  ttl: number,
-  load: () => unknown,
-  current: () => boolean,
-): Promise<string> {
-  const text = encode(key, await load(), versions ?? []);
-  // Loaded before an invalidation, so it may be what was invalidated. Other processes' invalidations are not seen here.
-  if (versions !== undefined && current()) await store(kv, names, text, ttl);
-  return text;
-}
-
-function encode(key: string, value: unknown, versions: readonly string[]): string {
-  if (value instanceof JsonText)
-    return JSON.stringify({ v: layoutVersion, t: versions, j: value.json } satisfies Entry);
-  assertJson(value, `the value of cache key "${key}"`);
-  return JSON.stringify({ v: layoutVersion, t: versions, d: value } satisfies Entry);
-}
-
-async function store(kv: Kv, names: readonly string[], text: string, ttl: number): Promise<void> {
-  if (Buffer.byteLength(text) > valueBytesMax) {
-    log.warn({ key: names[0], bytes: Buffer.byteLength(text) }, `not cached: larger than ${valueBytesMax} bytes`);
-    return;
-  }
-  try {
-    await kv.set(names[0]!, text, ttl);
-  } catch (error) {
-    log.warn({ error }, `cache: could not store ${names[0]}: ${messageOf(error)}`);
-  }
-}

@@ -7,6 +7,7 @@
  * that must be seen and the seconds since the epoch until which it and the token count. One that was not signed here (another
  * key, another version) shows nothing of what its client has seen, so that it must see everything there is.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { randomBytes, timingSafeEqual } from "node:crypto";
 
 import { formatLsn, parseLsn, type Position } from "../store/sql/position.ts";
@@ -86,8 +87,27 @@ export class Consistency {
 
 const ofJobs = new WeakMap<JobContext, Reader>();
 
-/** Whose statements these are: the request's or the job's; undefined outside of both, and where there is one server only. */
+/** Inside of it reads belong to nobody's request: what they see goes into a cache, for everybody. */
+const loading = new AsyncLocalStorage<{ reader?: Reader }>();
+
+/** Runs `load` so that its reads show everything committed before it began: a replica that has not got there yet does not serve them. */
+export function seeingEverything<T>(load: () => T): T {
+  return loading.run({}, load);
+}
+
+/** Whose reads these are: the load's, the request's or the job's; undefined outside of them, and where there is one server only. */
 export function currentReader(sql: Sql): Reader | undefined {
+  const load = sql.hasReplicas ? loading.getStore() : undefined;
+  if (load === undefined) return currentWriter(sql);
+  if (load.reader === undefined) {
+    load.reader = new Reader();
+    load.reader.mustSee(sql.position());
+  }
+  return load.reader;
+}
+
+/** Who must see what is written: the request or the job. */
+export function currentWriter(sql: Sql): Reader | undefined {
   if (!sql.hasReplicas) return undefined;
   const context = currentContext();
   return context?.kind === "job" ? jobReader(context, sql) : context?.consistency.reader(sql);

@@ -12,6 +12,7 @@ import { openKv } from "../store/kv/open.ts";
 import { openQueue, type OpenQueueOptions } from "../store/queue/open.ts";
 import type { Queue } from "../store/queue/queue.ts";
 import { openSql, type Sql, type SqlOptions } from "../store/sql/sql.ts";
+import { configureCache } from "./cache_store.ts";
 import { publishSqlMetrics } from "./sql_metrics.ts";
 
 /** What every store can do, whatever it stores. */
@@ -35,6 +36,7 @@ let prober: ReturnType<typeof setInterval> | undefined;
 
 /** Opens what the configuration names, without waiting for a connection. */
 export function openStores(config: Config): Stores {
+  configureCache(config);
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
   const queueUrl = queueUrlOf(config);
   const { namespace } = config;

@@ -8,7 +8,7 @@ import type { Fragment, Parameter, sql as Contract, Tx } from "scale";
 import { ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
 import type { SqlSession, Statement } from "../store/sql/sql.ts";
-import { currentReader } from "./consistency.ts";
+import { currentReader, currentWriter } from "./consistency.ts";
 import { JsonText } from "./json_text.ts";
 import { sqlStore } from "./runtime.ts";
 import { fragment, list, name, statementOf, type Value } from "./statement.ts";
@@ -53,7 +53,7 @@ function routed(asked: string): Runner {
   const sql = storeFor(asked);
   return {
     read: (statement) => sql.read(statement, currentReader(sql)),
-    write: (statement) => sql.query(statement, currentReader(sql)),
+    write: (statement) => sql.query(statement, currentWriter(sql)),
     json: (statement) => sql.readJson(statement, currentReader(sql)),
   };
 }
@@ -89,7 +89,7 @@ async function tx<T>(body: (tx: Tx) => Promise<T>, options?: Options): Promise<T
     const handle = tags("tx", () => inside(session));
     return inTransaction(last, handle, body);
   };
-  const result = await store.tx(run, options, currentReader(store));
+  const result = await store.tx(run, options, currentWriter(store));
   if (last !== undefined) await committed(last);
   return result;
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 
 import type { Kv } from "../../src/store/kv/kv.ts";
 import { openKv } from "../../src/store/kv/open.ts";
+import { eventually } from "../harness/eventually.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
 
 setDefaultTimeout(60_000);
@@ -40,6 +41,38 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       expect(await second.get("a")).toBe("ünï\0code");
       await second.delete(["a", "never-there"]);
       expect(await kv.get("a")).toBeNull();
+    });
+
+    test("one at a time has the claim to make a value, until its time is over", async () => {
+      const claims = await Promise.all(
+        Array.from({ length: 20 }, (_, n) => (n % 2 ? kv : second).claim("made", minute)),
+      );
+      const [held, ...others] = claims.filter((claim) => claim !== null);
+      expect(others).toEqual([]);
+      expect(await second.settle("made", "not the claim", "forged", minute)).toBe(false);
+      expect(await second.settle("made", held!, "value", minute)).toBe(true);
+      expect(await kv.get("made")).toBe("value");
+      expect(await kv.settle("made", held!, "twice", minute)).toBe(false);
+      expect(await kv.claim("short", 20)).toBeString();
+      await eventually(async () => (await second.claim("short", minute)) !== null);
+    });
+
+    test("a claim ends when its value is deleted or replaced, and what was made under it is not stored", async () => {
+      for (const end of [() => second.delete(["ended"]), () => second.replace("ended", "newer", minute)]) {
+        const claim = await kv.claim("ended", minute);
+        await end();
+        const now = await kv.get("ended");
+        expect(await kv.settle("ended", claim!, "older", minute)).toBe(false);
+        expect(await kv.get("ended")).toBe(now);
+      }
+    });
+
+    test("a claim given back is the next one's, and only its holder can give it back", async () => {
+      const claim = await kv.claim("back", minute);
+      await second.unclaim("back", "not the claim");
+      expect(await second.claim("back", minute)).toBeNull();
+      await second.unclaim("back", claim!);
+      expect(await second.claim("back", minute)).toBeString();
     });
 
     test("an empty value is a value", async () => {

@@ -14,6 +14,7 @@ import { limit } from "../../src/runtime/limit.ts";
 import { closeStores, openStores } from "../../src/runtime/runtime.ts";
 import { session, SessionState } from "../../src/runtime/session.ts";
 import { traceOf } from "../../src/std/traceparent.ts";
+import { eventually } from "../harness/eventually.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
 
 setDefaultTimeout(60_000);
@@ -50,7 +51,7 @@ function cookieOf(state: SessionState): string {
 for (const [driver, urlOf] of Object.entries(drivers)) {
   describe(`on ${driver}`, () => {
     beforeAll(async () => {
-      openStores({ redisUrl: await urlOf(), namespace: freshNamespace() } as Config);
+      openStores({ redisUrl: await urlOf(), namespace: freshNamespace(), cacheTimeout: 2_000 } as Config);
     });
     afterAll(closeStores);
 
@@ -278,6 +279,52 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
         'the ttl of cache key "k" is "1 hour", expected a duration such as 250ms, 10s, 5m, 1h or 30d',
       );
       await expect(limit("k", { max: 1, per: 0 })).rejects.toThrow('the period of limit("k") is 0');
+    });
+
+    test("a value past its ttl is served while one caller loads it anew, then the new one is", async () => {
+      let loads = 0;
+      const options = { ttl: 20, stale: "1m" };
+      const get = () => cache.get("stale", options, () => ++loads);
+      expect(await get()).toBe(1);
+      await Bun.sleep(30);
+      const during = await Promise.all(Array.from({ length: 20 }, get));
+      expect(new Set(during)).toEqual(new Set([1]));
+      await eventually(async () => (await get()) >= 2);
+      expect(loads).toBeLessThanOrEqual(3);
+    });
+
+    test("a value past its ttl is served where loading fails, and no longer than asked", async () => {
+      const fails = () => Promise.reject(new Error("down"));
+      const options = { ttl: 10, staleIfError: "1m" };
+      await cache.get("kept", options, () => "old");
+      await Bun.sleep(20);
+      expect(await cache.get<string>("kept", options, fails)).toBe("old");
+      await expect(cache.get("kept", { ttl: 10, staleIfError: 1 }, fails)).rejects.toThrow("down");
+      expect(await cache.get("kept", options, () => "new")).toBe("new");
+    });
+
+    test("an invalidation ends stale serving too", async () => {
+      const options = { ttl: 10, stale: "1m", staleIfError: "1m" };
+      await cache.get("ended", options, () => "old");
+      await Bun.sleep(20);
+      await cache.invalidate({ keys: ["ended"] });
+      expect(await cache.get("ended", options, () => "new")).toBe("new");
+    });
+
+    test("nothing has a ttl of its own", async () => {
+      let loads = 0;
+      const get = () =>
+        cache.get("nothing", { ttl: "1m", negativeTtl: 20 }, () => {
+          loads++;
+          return null;
+        });
+      await get();
+      await get();
+      expect(loads).toBe(1);
+      await eventually(async () => {
+        await get();
+        return loads === 2;
+      });
     });
 
     test("a value JSON cannot carry is an error that names its path", async () => {

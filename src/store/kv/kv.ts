@@ -32,7 +32,18 @@ export interface Kv {
   getMany(keys: readonly string[]): Promise<readonly (string | null)[]>;
   /** With `onlyIfAbsent`, false where the key existed and was left alone. */
   set(key: string, value: string, ttlMs: number, options?: { readonly onlyIfAbsent?: boolean }): Promise<boolean>;
-  /** Deletes values and hashes alike. */
+  /**
+   * The claim to make a value, which one caller has at a time and for `claimMs`; null while somebody else has it. It ends early when
+   * the value is settled, replaced or deleted: so what was made before that is not stored after it.
+   */
+  claim(key: string, claimMs: number): Promise<string | null>;
+  /** Stores the value that the claim was for. False, and nothing stored, where the claim has ended. */
+  settle(key: string, claim: string, value: string, ttlMs: number): Promise<boolean>;
+  /** Gives a claim back: the next who asks gets it. */
+  unclaim(key: string, claim: string): Promise<void>;
+  /** Stores a value and ends the claim to make it. */
+  replace(key: string, value: string, ttlMs: number): Promise<void>;
+  /** Deletes values and hashes alike, and ends claims. */
   delete(keys: readonly string[]): Promise<void>;
   /** Starts the time to live again. False where there is no such key. */
   expire(key: string, ttlMs: number): Promise<boolean>;

@@ -1,5 +1,6 @@
 /**
- * Kv on Redis 7.0 or later. A key is NAMESPACE:KEY; plain commands where one suffices, Lua where several must be one step. The
+ * Kv on Redis 7.0 or later. A key is {NAMESPACE:KEY}, the claim to make its value {NAMESPACE:KEY}:claim: the braces keep both in one slot of a
+ * cluster. Plain commands where one suffices, Lua where several must be one step. The
  * meaning of each operation is told in kv.ts, connection and deadlines in redis/connection.ts.
  */
 import { RedisConnection } from "../redis/connection.ts";
@@ -60,12 +61,30 @@ redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now)
 redis.call('PEXPIRE', KEYS[1], per)
 return wait`);
 
+/** KEYS: value, claim. ARGV: token, value, ttl in ms. */
+const settleScript = script(`
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1`);
+
+/** KEYS: value, claim. ARGV: token. */
+const unclaimScript = script(`
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return 1`);
+
+/** KEYS: value, claim. ARGV: value, ttl in ms. */
+const replaceScript = script(`
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('DEL', KEYS[2])
+return 1`);
+
 export class RedisKv implements Kv {
   readonly #connection: RedisConnection;
-  readonly #prefix: string;
+  readonly #namespace: string;
 
   constructor(url: string, options: RedisKvOptions) {
-    this.#prefix = `${options.namespace}:`;
+    this.#namespace = options.namespace;
     this.#connection = new RedisConnection(url, {
       name: `${options.namespace}-kv`,
       onLostReply: "resend",
@@ -98,9 +117,30 @@ export class RedisKv implements Kv {
     });
   }
 
+  async claim(key: string, claimMs: number): Promise<string | null> {
+    const token = crypto.randomUUID();
+    const reply = await this.#connection.run("claim a value", (client) =>
+      client.set(this.#claimName(key), token, "PX", wholeMs(claimMs), "NX"),
+    );
+    return reply === "OK" ? token : null;
+  }
+
+  async settle(key: string, claim: string, value: string, ttlMs: number): Promise<boolean> {
+    const args = [claim, value, wholeMs(ttlMs)];
+    return (await this.#claiming("settle a value", settleScript, key, args)) === 1;
+  }
+
+  async unclaim(key: string, claim: string): Promise<void> {
+    await this.#claiming("give a claim back", unclaimScript, key, [claim]);
+  }
+
+  async replace(key: string, value: string, ttlMs: number): Promise<void> {
+    await this.#claiming("replace a value", replaceScript, key, [value, wholeMs(ttlMs)]);
+  }
+
   async delete(keys: readonly string[]): Promise<void> {
     await this.#connection.run("delete keys", (client) =>
-      Promise.all(keys.map((key) => client.unlink(this.#name(key)))),
+      Promise.all(keys.map((key) => client.unlink(this.#name(key), this.#claimName(key)))),
     );
   }
 
@@ -156,8 +196,17 @@ export class RedisKv implements Kv {
     return this.#connection.run(what, (client) => chosen(client, names, args));
   }
 
+  /** Runs a script on a value and the claim to make it. */
+  #claiming(what: string, chosen: Script, key: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
+    return this.#connection.run(what, (client) => chosen(client, [this.#name(key), this.#claimName(key)], args));
+  }
+
   #name(key: string): string {
-    return this.#prefix + key;
+    return `{${this.#namespace}:${key}}`;
+  }
+
+  #claimName(key: string): string {
+    return `${this.#name(key)}:claim`;
   }
 }
 

@@ -65,9 +65,41 @@ export class SqliteKv implements Kv {
     });
   }
 
+  async claim(key: string, claimMs: number): Promise<string | null> {
+    return this.#store.transaction("claim a value", (database) => {
+      const name = this.#claimName(key);
+      if (read(database, name) !== null) return null;
+      const claim = crypto.randomUUID();
+      write(database, name, claim, claimMs);
+      return claim;
+    });
+  }
+
+  async settle(key: string, claim: string, value: string, ttlMs: number): Promise<boolean> {
+    return this.#store.transaction("settle a value", (database) => {
+      if (read(database, this.#claimName(key)) !== claim) return false;
+      database.query(deleteKey).run(this.#claimName(key));
+      return write(database, this.#name(key), value, ttlMs);
+    });
+  }
+
+  async unclaim(key: string, claim: string): Promise<void> {
+    this.#store.transaction("give a claim back", (database) => {
+      if (read(database, this.#claimName(key)) === claim) database.query(deleteKey).run(this.#claimName(key));
+    });
+  }
+
+  async replace(key: string, value: string, ttlMs: number): Promise<void> {
+    this.#store.transaction("replace a value", (database) => {
+      database.query(deleteKey).run(this.#claimName(key));
+      write(database, this.#name(key), value, ttlMs);
+    });
+  }
+
   async delete(keys: readonly string[]): Promise<void> {
     this.#store.transaction("delete keys", (database) => {
-      for (const key of keys) database.query(deleteKey).run(this.#name(key));
+      for (const name of keys.flatMap((key) => [this.#name(key), this.#claimName(key)]))
+        database.query(deleteKey).run(name);
     });
   }
 
@@ -139,6 +171,11 @@ export class SqliteKv implements Kv {
 
   #name(key: string): string {
     return this.#prefix + key;
+  }
+
+  /** No key of a value begins like this. */
+  #claimName(key: string): string {
+    return `\u0000claim ${this.#prefix}${key}`;
   }
 }
 

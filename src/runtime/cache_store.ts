@@ -1,0 +1,86 @@
+/**
+ * The key-value store as the cache uses it: quick or not at all. Every operation has a small budget, and after a few failures in a row the
+ * store is left alone for a while, so that a cache that is slow costs a request no more than one that is gone. What entries mean is
+ * cache_entry.ts', when to load is cache.ts'.
+ */
+import { log } from "../ops/log.ts";
+import { Breaker } from "../std/breaker.ts";
+import { withDeadline } from "../std/deadline.ts";
+import { messageOf, ScaleError } from "../std/errors.ts";
+import type { Kv } from "../store/kv/kv.ts";
+import { decodeEntry, type Entry } from "./cache_entry.ts";
+
+/** Longer than any entry lives: a tag's version must not expire before what was stored under it. */
+export const tagMilliseconds = 2 * 31 * 86_400_000;
+const valueBytesMax = 1024 * 1024;
+const budgetMillisecondsDefault = 50;
+
+const breaker = new Breaker({ failuresMax: 5, openMilliseconds: 1_000 });
+let budgetMilliseconds = budgetMillisecondsDefault;
+
+/** How long the store may take for one operation. */
+export function configureCache(config: { readonly cacheTimeout?: number | undefined }): void {
+  budgetMilliseconds = config.cacheTimeout ?? budgetMillisecondsDefault;
+  breaker.succeeded();
+}
+
+/** What lies under a key: an entry that counts, if there is one, and the versions its tags had before it was looked for. */
+export interface Found {
+  readonly entry: Entry | undefined;
+  readonly text: string;
+  readonly versions: readonly string[];
+}
+
+/** Entry and versions in one round trip; undefined where the store does not answer. `names`: the entry's key, then one for each tag. */
+export function look(kv: Kv, names: readonly string[]): Promise<Found | undefined> {
+  return within("look", async () => {
+    const [text, ...versions] = await kv.getMany(names);
+    // A version that is missing may have been evicted: what was stored under any earlier one must not be believed again.
+    const current = await Promise.all(
+      versions.map((version, index) => Promise.resolve(version ?? kv.increment(names[index + 1]!, tagMilliseconds))),
+    );
+    return { entry: text == null ? undefined : decodeEntry(text, current), text: text ?? "", versions: current };
+  });
+}
+
+/** The claim to load, null while somebody else has it; undefined where the store does not answer. */
+export function claim(kv: Kv, name: string, milliseconds: number): Promise<string | null | undefined> {
+  return within("claim", () => kv.claim(name, milliseconds));
+}
+
+export function unclaim(kv: Kv, name: string, held: string): Promise<unknown> {
+  return within("unclaim", () => kv.unclaim(name, held));
+}
+
+/** Stores an entry under a claim, or without one in place of whatever is there. */
+export async function put(kv: Kv, name: string, text: string, milliseconds: number, held?: string): Promise<void> {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > valueBytesMax) {
+    log.warn({ key: name, bytes }, `not cached: larger than ${valueBytesMax} bytes`);
+    if (held !== undefined) await unclaim(kv, name, held);
+    return;
+  }
+  await within("store", async () => {
+    if (held === undefined) await kv.replace(name, text, milliseconds);
+    else await kv.settle(name, held, text, milliseconds);
+  });
+}
+
+async function within<T>(what: string, operation: () => Promise<T>): Promise<T | undefined> {
+  if (!breaker.allows(performance.now())) return undefined;
+  try {
+    const result = await withDeadline(operation(), budgetMilliseconds, late);
+    if (!breaker.isClosed) log.info({}, "the cache's store answers again");
+    breaker.succeeded();
+    return result;
+  } catch (error) {
+    if (breaker.failed(performance.now()))
+      log.warn({ error }, `the cache's store is left alone, loading instead: ${messageOf(error)}`);
+    else if (breaker.isClosed) log.warn({ error }, `cache: could not ${what}, going on without: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+function late(): ScaleError {
+  return new ScaleError("store_unavailable", `no answer within ${budgetMilliseconds} ms (--cache-timeout)`);
+}
