@@ -93,6 +93,20 @@ test("while Redis is down an enqueue fails within its timeout, and soon at once"
   await until(() => queue.enqueue("down", [job("j")]).then(Boolean, () => false));
 });
 
+test("an enqueue that Redis dies with fails at once, and those after it are none the worse", async () => {
+  process.kill(redis.pid(), "SIGSTOP");
+  const unanswered = queue.enqueue("unanswered", [job("j")]).then(String, (error: unknown) => error);
+  // Written, and waiting for an answer.
+  await Bun.sleep(20);
+  await redis.kill();
+  const started = performance.now();
+  await redis.start();
+  expect(await unanswered).toMatchObject({ code: "store_unavailable" });
+  await until(() => queue.enqueue("unanswered", [job("j")]).then(Boolean, () => false));
+  await queue.enqueue("unanswered", [job("j")]);
+  expect(performance.now() - started).toBeLessThan(1_900);
+});
+
 test("while Redis loads its data operations are refused at once, and go on soon after it has", async () => {
   const loading = await startRedis({
     "key-load-delay": "8000",

@@ -59,7 +59,10 @@ export class RedisConnection {
       this.#connects++;
       this.#become("ready", "connected");
     });
-    this.client.on("close", () => this.#state === "ready" && this.#become("connecting", "connection lost"));
+    this.client.on("close", () => {
+      if (options.onLostReply === "fail") this.#failUnanswered();
+      if (this.#state === "ready") this.#become("connecting", "connection lost");
+    });
     this.client.on("error", (error: Error) => (this.#lastError = messageOf(error)));
   }
 
@@ -83,6 +86,17 @@ export class RedisConnection {
       if (error instanceof ScaleError) throw error;
       throw this.#unavailable(what, messageOf(error), error);
     }
+  }
+
+  /**
+   * What was sent and not answered will not be. The driver only forgets it when it reconnects at once, and waits for ever for the batch
+   * that it was part of, with everything after it.
+   */
+  #failUnanswered(): void {
+    const driver = this.client as unknown as {
+      flushQueue(error: Error, which: { readonly offlineQueue: boolean }): void;
+    };
+    driver.flushQueue(new Error("the connection was lost before it answered"), { offlineQueue: false });
   }
 
   #late(what: string, limitMs: number): ScaleError {
