@@ -505,6 +505,12 @@ export const options = {
     commands: runtime,
     help: "largest payload of a job, as JSON",
   },
+  queueDurability: {
+    ...kind.choice("memory", "replicas"),
+    default: "memory",
+    commands: runtime,
+    help: "what enqueueing waits for: the queue's memory, or one replica of its Redis that has it too",
+  },
   jobLease: {
     ...kind.duration("100ms", "24d"),
     default: "10s",

@@ -55,11 +55,12 @@ export function openStores(config: Config): Stores {
 }
 
 function queueOptions(config: Config): OpenQueueOptions {
-  const { namespace } = config;
+  const { namespace, queueDurability: durability } = config;
   // Other commands do not keep what ended, and have no such options.
-  if (config.command !== "worker") return { namespace };
+  if (config.command !== "worker") return { namespace, durability };
   return {
     namespace,
+    durability,
     completedMax: config.jobCompletedMax,
     completedAge: config.jobCompletedAge,
     deadLettersMax: config.jobDeadMax,

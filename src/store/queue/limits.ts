@@ -15,6 +15,8 @@ export interface QueueLimits {
   readonly completedMax: number;
   /** How long one is kept where its job does not say, in milliseconds. */
   readonly completedAge: number;
+  /** What an enqueue waits for: the store's memory, or a replica that has it too. */
+  readonly durability: "memory" | "replicas";
   /** Called on every change of state, for the log. */
   readonly onState?: ((from: QueueState, to: QueueState, reason: string) => void) | undefined;
 }

@@ -16,16 +16,30 @@ const usual = {
   deadLettersAge: 30 * 86_400_000,
   completedMax: 1_000,
   completedAge: 86_400_000,
+  durability: "memory",
 } satisfies Partial<QueueLimits>;
 
 /** Opens redis://, rediss:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
 export function openQueue(url: string, options: OpenQueueOptions): Queue {
   const limits = { ...usual, ...options };
   if (/^rediss?:\/\//.test(url)) return new RedisQueue(url, limits);
-  if (url.startsWith("file:")) return new SqliteQueue(url, limits);
+  if (url.startsWith("file:")) {
+    if (limits.durability === "replicas") throw noReplicas();
+    return new SqliteQueue(url, limits);
+  }
   throw new ScaleError(
     "configuration_invalid",
     `the queue's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST or file:PATH`,
     { hint: "--redis-url=redis://127.0.0.1:6379" },
+  );
+}
+
+function noReplicas(): ScaleError {
+  return new ScaleError(
+    "configuration_invalid",
+    "--queue-durability is replicas, and the queue is a file on this machine",
+    {
+      hint: "--queue-url=redis://… with a replica, or --queue-durability=memory",
+    },
   );
 }

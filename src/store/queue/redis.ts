@@ -2,9 +2,11 @@
  * Queue on Redis 7.0 or later: the side that enqueues and looks. Taking is redis_consumer.ts, the transitions are redis_scripts.ts,
  * connection and deadlines redis/connection.ts.
  */
+import type { Redis } from "ioredis";
+
 import { ScaleError } from "../../std/errors.ts";
 import { isReply, RedisConnection } from "../redis/connection.ts";
-import { listOf, numberOf, type ScriptArgument, textsOf } from "../redis/script.ts";
+import { listOf, numberOf, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import type { Inspector } from "./inspect.ts";
 import { deadLetterOf } from "./lease.ts";
@@ -16,6 +18,7 @@ import { keysOf, queuesKey } from "./redis_keys.ts";
 import { group } from "./redis_lease_scripts.ts";
 import { RedisLeases } from "./redis_leases.ts";
 import * as once from "./redis_once.ts";
+import { Replicas } from "./redis_replicas.ts";
 import * as scripts from "./redis_scripts.ts";
 
 /** Jobs handed to one script: a few milliseconds in which Redis does nothing else. */
@@ -30,6 +33,7 @@ export class RedisQueue implements Queue {
   /** Queues that operators can find already, as far as this process knows. */
   readonly #known = new Set<string>();
   readonly inspector: Inspector;
+  #replicas: Replicas | undefined;
   #worker: RedisConnection | undefined;
 
   constructor(url: string, limits: QueueLimits) {
@@ -42,6 +46,7 @@ export class RedisQueue implements Queue {
       operationTimeoutMs,
       onState: limits.onState,
     });
+    if (limits.durability === "replicas") this.#replicas = new Replicas(this.#connection);
     this.inspector = new RedisInspector(this.#connection, limits);
   }
 
@@ -66,7 +71,7 @@ export class RedisQueue implements Queue {
     const keys = keysOf(this.#limits.namespace, queue);
     const args: ScriptArgument[] = [this.#limits.jobsMax];
     for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
-    const reply = await this.#connection.run("enqueue", (client) =>
+    const reply = await this.#write((client) =>
       scripts.enqueue(client, [keys.stream, keys.delayed, keys.delayedJobs, keys.unique, keys.sequence], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
@@ -89,12 +94,18 @@ export class RedisQueue implements Queue {
       const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
       args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
     }
-    const reply = await this.#connection.run("enqueue", (client) =>
+    const reply = await this.#write((client) =>
       once.enqueueOnce(client, [stream, delayed, delayedJobs, unique, known, ticks, moved], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     this.#makeKnown(queue);
     return listOf(reply).map((answer) => answer === 1);
+  }
+
+  /** Answers once the jobs are where --queue-durability wants them. */
+  #write(enqueue: (client: Redis) => Promise<ScriptReply>): Promise<ScriptReply> {
+    const write = () => this.#connection.run("enqueue", enqueue);
+    return this.#replicas ? this.#replicas.confirmed(write) : write();
   }
 
   async ticks(queue: string, schedules: readonly string[]): Promise<Ticks> {
