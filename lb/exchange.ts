@@ -63,6 +63,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   #waitsForClient = false;
   #status = 0;
   #bytes = 0;
+  #requestBytes = 0;
   #error: ErrorCode | undefined;
 
   constructor(balancer: Balancer, downstream: Downstream, head: RequestHead) {
@@ -87,7 +88,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
 
   /** Does what the route says. */
   start(): void {
-    const answer = this.#refusal ?? answerOf(this.#route, this.#head);
+    const answer = this.#refusal ?? this.#tooLarge(this.#head.bodyLength) ?? answerOf(this.#route, this.#head);
     if (answer === undefined) this.#attempt();
     else if (answer instanceof ScaleError) this.#fail(answer);
     else this.#answer(answer);
@@ -197,6 +198,9 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   // From the downstream
 
   requestBody(bytes: Buffer, start: number, end: number): void {
+    this.#requestBytes += end - start;
+    const tooLarge = this.#tooLarge(this.#requestBytes);
+    if (tooLarge !== undefined) return this.downstreamFailed(tooLarge);
     this.#attempts?.replay?.keep(bytes, start, end);
     if (this.#upstream === undefined) return;
     const isTaken = pump(this.#downstream, this.#upstream, bytes, start, end);
@@ -245,6 +249,12 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (this.#phase === "answering") return this.#cutShort(error);
     if (!this.#waitsForClient) this.#attempts!.failed(error.message);
     this.#fail(error);
+  }
+
+  #tooLarge(bytes: number): ScaleError | undefined {
+    const { bodyBytesMax } = this.#balancer.config;
+    if (bytes <= bodyBytesMax) return undefined;
+    return new ScaleError("body_too_large", `the request's body is larger than ${bodyBytesMax} bytes`);
   }
 
   // Switching protocols

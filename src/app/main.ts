@@ -125,7 +125,7 @@ function listen(config: Config, { table, rest }: Routes, definition: App): Bun.S
       // Without development, Bun shares ports unless told not to, and a second start by mistake would take half of the requests.
       reusePort: false,
       idleTimeout: Math.ceil(config.idleTimeout / 1_000),
-      maxRequestBodySize: config.bodyBytesMax,
+      maxRequestBodySize: Math.min(config.bodyBytesMax, Number.MAX_SAFE_INTEGER),
       routes: table as { [path: string]: Handler },
       fetch: rest,
       ...(websocket ? { websocket } : {}),

@@ -28,6 +28,11 @@ export interface Backend extends HostPort {
 export const text: Kind<string> = { form: "TEXT", parse: nonEmpty("a text that is not empty") };
 export const path: Kind<string> = { form: "PATH", parse: nonEmpty("a path") };
 export const bytes: Kind<number> = { form: "SIZE", parse: parseBytes };
+/** A limit that can be taken away: 0 is Infinity. */
+export const bytesOrAny: Kind<number> = {
+  form: "SIZE",
+  parse: (value) => parseBytes(value) || Number.POSITIVE_INFINITY,
+};
 export const cidr: Kind<Cidr> = { form: "CIDR", parse: parseCidr };
 
 export const name: Kind<string> = {

@@ -460,7 +460,12 @@ export const options = {
     commands: ["app"],
     help: "requests handled at a time; one more is answered with 503",
   },
-  bodyBytesMax: { ...kind.bytes, default: "1MiB", commands: ["app", "dev"], help: "largest request body" },
+  bodyBytesMax: {
+    ...kind.bytesOrAny,
+    default: { "*": "1MiB", lb: "0" },
+    commands: ["lb", "app", "dev"],
+    help: "largest request body; 0: any, which a balancer leaves to its applications",
+  },
   idleTimeout: {
     ...kind.duration("1s", "255s"),
     default: "75s",

@@ -3,8 +3,7 @@ import { describe, expect, test } from "bun:test";
 
 import { BodyReader } from "../../src/wire/http1/body_reader.ts";
 import { length } from "../../src/wire/message.ts";
-
-const limits = { headBytesMax: 1024, headFieldsMax: 10, targetBytesMax: 100 };
+import { limits, refusedChunks } from "./refused.ts";
 
 interface Read {
   readonly body: string;
@@ -46,31 +45,6 @@ const chunkedBodies: readonly (readonly [promise: string, text: string, body: st
   ["data that looks like framing", "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n"],
 ];
 
-const refused: readonly (readonly [reason: string, text: string])[] = [
-  ["an empty size", "\r\nhello\r\n0\r\n\r\n"],
-  ["a sign", "+5\r\nhello\r\n0\r\n\r\n"],
-  ["a minus", "-5\r\nhello\r\n0\r\n\r\n"],
-  ["a 0x prefix", "0x5\r\nhello\r\n0\r\n\r\n"],
-  ["an underscore", "1_0\r\nhello\r\n0\r\n\r\n"],
-  ["a space before the size", " 5\r\nhello\r\n0\r\n\r\n"],
-  ["a space after the size", "5 \r\nhello\r\n0\r\n\r\n"],
-  ["a space before an extension", "5 ;a\r\nhello\r\n0\r\n\r\n"],
-  ["a size over 2^53", "20000000000000\r\nhello"],
-  ["a size that wraps at 2^64", "10000000000000005\r\nhello\r\n0\r\n\r\n"],
-  ["endless zeros", "00000000000000005\r\nhello\r\n0\r\n\r\n"],
-  ["a bare LF after the size", "5\nhello\r\n0\r\n\r\n"],
-  ["a bare CR after the size", "5\rhello\r\n0\r\n\r\n"],
-  ["a LF in an extension", "5;a\nb\r\nhello\r\n0\r\n\r\n"],
-  ["a control byte in an extension", "5;a\0\r\nhello\r\n0\r\n\r\n"],
-  ["an endless extension", `5;${"x".repeat(300)}\r\nhello\r\n0\r\n\r\n`],
-  ["nothing after a chunk", "5\r\nhello0\r\n\r\n"],
-  ["a bare LF after a chunk", "5\r\nhello\n0\r\n\r\n"],
-  ["data longer than its size", "3\r\nhello\r\n0\r\n\r\n"],
-  ["a bare LF after the last chunk", "5\r\nhello\r\n0\n\n"],
-  ["a bad trailer", "0\r\nX : 1\r\n\r\n"],
-  ["a folded trailer", "0\r\nX: 1\r\n 2\r\n\r\n"],
-];
-
 describe("a chunked body", () => {
   test.each(chunkedBodies)("is read: %s", (_, text, body) => {
     for (const size of everySize(text)) {
@@ -78,7 +52,7 @@ describe("a chunked body", () => {
     }
   });
 
-  test.each(refused)("is refused: %s", (_, text) => {
+  test.each(refusedChunks)("is refused: %s", (_, text) => {
     for (const size of everySize(text.slice(0, 40))) {
       expect(() => readChunked(text, size)).toThrow(expect.objectContaining({ code: "request_malformed" }));
     }

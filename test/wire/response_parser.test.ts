@@ -5,8 +5,7 @@ import { ScaleError } from "../../src/std/errors.ts";
 import { incomplete } from "../../src/wire/http1/head_parser.ts";
 import { ResponseParser } from "../../src/wire/http1/response_parser.ts";
 import { length } from "../../src/wire/message.ts";
-
-const limits = { headBytesMax: 1024, headFieldsMax: 10, targetBytesMax: 100 };
+import { limits, refusedResponses } from "./refused.ts";
 
 function parse(text: string, method: string, cut: number): ResponseParser {
   const parser = new ResponseParser(limits);
@@ -88,34 +87,12 @@ const accepted: readonly (readonly [promise: string, head: string, method: strin
   ],
 ];
 
-const refused: readonly (readonly [reason: string, head: string])[] = [
-  ["a length with chunked", `${ok}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n`],
-  ["differing lengths", `${ok}Content-Length: 5\r\nContent-Length: 6\r\n\r\n`],
-  ["an unknown coding", `${ok}Transfer-Encoding: gzip, chunked\r\n\r\n`],
-  ["a coding in HTTP/1.0", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
-  ["another protocol", "ICY 200 OK\r\n\r\n"],
-  ["HTTP/2", "HTTP/2 200 OK\r\n\r\n"],
-  ["HTTP/1.2", "HTTP/1.2 200 OK\r\n\r\n"],
-  ["no status", "HTTP/1.1 OK\r\n\r\n"],
-  ["a status below 100", "HTTP/1.1 099 OK\r\n\r\n"],
-  ["a status above 599", "HTTP/1.1 600 OK\r\n\r\n"],
-  ["a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n"],
-  ["an empty line first", "\r\nHTTP/1.1 200 OK\r\n\r\n"],
-  ["a bare LF", "HTTP/1.1 200 OK\nContent-Length: 5\r\n\r\n"],
-  ["a folded line", `${ok}X: a\r\n b\r\n\r\n`],
-  ["white space before a colon", `${ok}Content-Length : 5\r\n\r\n`],
-  ["NUL", `${ok}X: \0\r\n\r\n`],
-  ["a Connection that names field after field", `${ok}Connection: ${"z,".repeat(300)}\r\n\r\n`],
-  ["a head too large", `${ok}X: ${"x".repeat(1100)}\r\n\r\n`],
-  ["too many fields", `${ok}${"X: 1\r\n".repeat(11)}\r\n`],
-];
-
 describe("a response head", () => {
   test.each(accepted)("is accepted: %s", (_, head, method, wanted) => {
     for (let cut = 0; cut < head.length; cut++) expect(parse(head, method, cut)).toMatchObject(wanted);
   });
 
-  test.each(refused)("is refused: %s", (_, head) => {
+  test.each(refusedResponses)("is refused: %s", (_, head) => {
     for (let cut = 0; cut < Math.min(head.length, 200); cut++) {
       expect(() => parse(head, "GET", cut)).toThrow(expect.objectContaining({ code: "upstream_malformed" }));
     }
