@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, t
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 
-import { detailsOf, type JobDetails, type Place, summaryOf } from "../../src/store/queue/inspect.ts";
+import { detailsOf, type JobDetails, type Place, places, summaryOf } from "../../src/store/queue/inspect.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue, Settlement } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -101,8 +101,8 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
     });
 
     test("a job under a chosen id is found too, through a retry", async () => {
-      await queue.enqueueOnce(name, [{ ...job("chosen"), id: "invoice-7" }]);
-      const id = `${name}:invoice-7`;
+      await queue.enqueueOnce(name, [{ ...job("chosen"), id: "every night/7" }]);
+      const id = `${name}:every night/7`;
       expect(await state(id)).toBe("available");
       await settle({ to: "retryable", lease: await takeOne(), attempts: 1, delayMs: 1, reason: "no" });
       expect(await state(id)).toBe("retryable");
@@ -131,6 +131,13 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       for (const lease of leases.slice(4)) await settle({ to: "completed", lease });
       expect(await listed("done", 3)).toEqual(ids.slice(4, 8).toReversed());
       expect(await listed("running", 3)).toEqual([]);
+    });
+
+    test("a cursor that no page gave is refused", async () => {
+      for (const place of places) {
+        for (const cursor of ["", "here", "1-", "-1@x", "99999999999999999999@1"])
+          expect(queue.inspector.page(name, place, cursor, 5)).rejects.toThrow(RangeError);
+      }
     });
 
     test("many due at the same moment are listed each once", async () => {

@@ -103,7 +103,7 @@ export interface Inspector {
   /** Names of the queues that have been used, in order. */
   queues(): Promise<readonly string[]>;
   overview(queue: string): Promise<QueueOverview>;
-  /** Up to `max` jobs of one place after `cursor`. Oldest first; dead and done the newest first. */
+  /** Up to `max` jobs of one place after `cursor`. Oldest first; dead and done the newest first. Throws RangeError for a cursor that is none. */
   page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page>;
   /** The cursor of a page that begins after this job. */
   cursorAfter(job: StoredJob): string;
@@ -118,9 +118,23 @@ export interface Inspector {
   resume(queue: string): Promise<void>;
 }
 
-/** The queue in a job's id, QUEUE:…, or undefined where it is none. */
+/** The queue in a job's id, QUEUE:…, or undefined where it is none. What was chosen as an id may hold anything but control characters. */
 export function queueOfId(id: string): string | undefined {
-  return /^([a-z0-9][a-z0-9_-]{0,62}):[^\s]{1,200}$/.exec(id)?.[1];
+  // oxlint-disable-next-line no-control-regex -- they are what is refused
+  return /^([a-z0-9][a-z0-9_-]{0,62}):[^\x00-\x1f\x7f]{1,400}$/.exec(id)?.[1];
+}
+
+/** The error of a cursor that no page gave. */
+export function notACursor(cursor: string): RangeError {
+  return new RangeError(`the cursor is ${JSON.stringify(cursor)}, expected one that a search answered with`);
+}
+
+/** Score and id of the last job of a page, in a place that is sorted: AT@ID. Nothing where a page is the first. */
+export function sortedCursor(cursor: string | undefined): readonly [at: string | undefined, id: string] {
+  if (cursor === undefined) return [undefined, ""];
+  const [, at, id] = /^(\d{1,16})@(.+)$/.exec(cursor) ?? [];
+  if (at === undefined || id === undefined) throw notACursor(cursor);
+  return [at, id];
 }
 
 export function summaryOf(stored: StoredJob): JobSummary {

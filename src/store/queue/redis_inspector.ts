@@ -16,6 +16,7 @@ import {
   type Count,
   counts,
   type Inspector,
+  notACursor,
   type Page,
   type Place,
   queueOfId,
@@ -23,6 +24,7 @@ import {
   refusedRetry,
   type Retried,
   retriedEnvelope,
+  sortedCursor,
   type StoredJob,
 } from "./inspect.ts";
 import { startsOf } from "./lease.ts";
@@ -94,6 +96,7 @@ export class RedisInspector implements Inspector {
     cursor: string | undefined,
     max: number,
   ): Promise<Page> {
+    if (cursor !== undefined && !/^\d{1,16}-\d{1,16}$/.test(cursor)) throw notACursor(cursor);
     const flat = listOf(await this.#run("list jobs", chosen, keys, [max, cursor ?? ""]));
     const jobs = inGroups(flat, place === "waiting" ? 3 : 6).map((facts) => jobInStream(queue, place, facts));
     return this.#pageOf(jobs, max);
@@ -106,7 +109,7 @@ export class RedisInspector implements Inspector {
     cursor: string | undefined,
     max: number,
   ): Promise<Page> {
-    const [, score = "", id = ""] = /^(\d+)@(.+)$/.exec(cursor ?? "") ?? [];
+    const [score = "", id] = sortedCursor(cursor);
     const order = place === "delayed" ? "up" : "down";
     const flat = listOf(await this.#run("list jobs", scripts.sortedPage, keys, [max, id, score, order]));
     const jobs = inGroups(flat, 4).map(([member, head, bytes, at]) => ({

@@ -2,7 +2,16 @@
  * Looking for jobs by state, name, id or age: a walk over pages with a filter. Bounded: after `scannedMax` jobs it answers with what it
  * found and where to go on. What a page costs is inspect.ts's.
  */
-import { type Inspector, type JobSummary, type Place, placeOf, places, type StoredJob, summaryOf } from "./inspect.ts";
+import {
+  type Inspector,
+  type JobSummary,
+  notACursor,
+  type Place,
+  placeOf,
+  places,
+  type StoredJob,
+  summaryOf,
+} from "./inspect.ts";
 import type { JobState } from "./states.ts";
 
 export interface Filter {
@@ -73,9 +82,8 @@ function cursorAt(inspector: Inspector, job: StoredJob): string {
 }
 
 function readCursor(cursor: string): { readonly queue: string; readonly place: Place; readonly from: string } {
-  const [, queue, place, from] = /^([a-z0-9_-]+)\/([a-z]+)\/((?:\d+@)?[^\s/]{1,200})$/.exec(cursor) ?? [];
+  const [, queue, place, from] = /^([a-z0-9_-]+)\/([a-z]+)\/(.+)$/.exec(cursor) ?? [];
   const known = places.find((one) => one === place);
-  if (queue === undefined || from === undefined || known === undefined)
-    throw new RangeError(`the cursor is ${JSON.stringify(cursor)}, expected one that a search answered with`);
+  if (queue === undefined || from === undefined || known === undefined) throw notACursor(cursor);
   return { queue, place: known, from };
 }

@@ -16,6 +16,7 @@ import {
   refusedRetry,
   type Retried,
   retriedEnvelope,
+  sortedCursor,
   type StoredJob,
 } from "./inspect.ts";
 import { startsOf } from "./lease.ts";
@@ -89,7 +90,7 @@ export class SqliteInspector implements Inspector {
 
   async page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page> {
     const down = place === "dead" || place === "done";
-    const [, at = down ? Number.MAX_SAFE_INTEGER : -1, id = ""] = /^(\d+)@(.+)$/.exec(cursor ?? "") ?? [];
+    const [at = down ? Number.MAX_SAFE_INTEGER : -1, id] = sortedCursor(cursor);
     const from =
       place === "done" ? `${doneRows} WHERE queue = ?1` : `job WHERE queue = ?1 AND state IN (${states[place]})`;
     const [beyond, order] = down ? ["<", "DESC"] : [">", "ASC"];
