@@ -1,7 +1,7 @@
 /** The page of a worker in a real browser, and who may ask it. Screenshots are kept in test/artifacts/. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { openQueue } from "../../src/store/queue/open.ts";
@@ -120,6 +120,22 @@ describe("who may ask", () => {
     expect(queues.headers.get("cache-control")).toBe("no-store");
     expect(queues.headers.get("x-content-type-options")).toBe("nosniff");
     expect(await (await ask("/nothing")).text()).toContain("/healthz /readyz /metrics /jobs");
+  });
+
+  const outside = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+  test.skipIf(outside === undefined)("who comes over the network gets metrics and no page", async () => {
+    const { url } = await sharedRedis();
+    const flags = [`--redis-url=${url}`, `--namespace=${freshNamespace()}`, "--admin=0.0.0.0:0"];
+    await using open = await startScale(["--role=worker", entry, ...flags]);
+    const elsewhere = open.adminUrl.replace("0.0.0.0", outside!);
+    expect((await fetch(`${elsewhere}/metrics`)).status).toBe(200);
+    const page = await fetch(`${elsewhere}/jobs`);
+    expect(page.status).toBe(403);
+    expect(await page.text()).toContain(`you come from ${outside}. Fix: ssh -L`);
+    const forged = await fetch(`${elsewhere}/jobs/queues`, { headers: { host: "localhost" } });
+    expect(forged.status).toBe(403);
   });
 
   test("another name for this machine is refused, for every path of the page and for no other", async () => {
