@@ -257,7 +257,7 @@ export class QueueConsumer implements SlotUser {
     const durationMs = performance.now() - startedAt;
     const verdict = verdictOf(ending, attempt, definition);
     // Lost or handed back meanwhile: its outcome is somebody else's.
-    if (held.stop.signal.reason === "lost") return count(lease, true, "lost", durationMs);
+    if (held.stop.reason === "lost") return count(lease, true, "lost", durationMs);
     if (held.phase !== "running") return;
     // Not awaited: the slot is free for the next job while the outcome is on its way.
     void this.#settle(held, verdict.to === "completed" ? { ...verdict, durationMs } : verdict, durationMs);

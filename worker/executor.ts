@@ -4,17 +4,19 @@
  */
 import type { Attempt } from "scale";
 
-import { log } from "../src/ops/log.ts";
+import { type Log, log } from "../src/ops/log.ts";
 import { type JobContext, runIn } from "../src/runtime/context.ts";
 import { progressText, resultText } from "../src/runtime/job_values.ts";
 import { type JobDefinition, payloadOf } from "../src/runtime/jobs.ts";
 import { Discard, RetryAfter, Snooze } from "../src/runtime/verbs.ts";
 import { messageOf } from "../src/std/errors.ts";
 import { redactUrls } from "../src/std/redact.ts";
-import { traceOf } from "../src/std/traceparent.ts";
+import { type Trace, traceOf } from "../src/std/traceparent.ts";
 import { formatDuration } from "../src/std/units.ts";
 import type { Lease } from "../src/store/queue/queue.ts";
+import { clearDeadline, setDeadline } from "./deadlines.ts";
 import type { Ending } from "./retry.ts";
+import type { Stop } from "./stop.ts";
 
 /** Why a handler's signal was aborted: its lease went to another worker, this worker is stopping, it was cancelled, or its time is up. */
 export type StopReason = "lost" | "stopping" | "cancelled";
@@ -30,36 +32,71 @@ export function execute(
   definition: JobDefinition,
   lease: Lease,
   attempt: number,
-  stop: AbortController,
+  stop: Stop,
   note: (value: string) => unknown,
 ): Promise<Ending> {
-  const { signal } = stop;
-  const { id } = lease;
-  const trace = traceOf(lease.trace);
-  const jobLog = log.child({ job: lease.name, jobId: id, attempt, trace: trace.id });
-  const context: JobContext = { kind: "job", id, attempt, signal, log: jobLog, trace };
-  const progress = (value: unknown) => note(progressText(lease.name, value));
-  const given: Attempt = { id, attempt, signal, log: jobLog, trace: trace.traceparent, progress };
+  const { timeoutMs } = definition;
+  const [context, given] = surroundings(lease, attempt, stop, note);
   return new Promise((resolve) => {
     let patience: ReturnType<typeof setTimeout> | undefined;
-    const deadline = setTimeout(() => {
-      const late = `it ran longer than its timeout of ${formatDuration(definition.timeoutMs)}`;
+    const deadline = setDeadline(timeoutMs, () => {
+      const late = `it ran longer than its timeout of ${formatDuration(timeoutMs)}`;
       stop.abort(new DOMException(late, "TimeoutError"));
       patience = setTimeout(() => {
         context.log.warn({}, "the handler ignores its signal and goes on after its timeout");
         resolve({ kind: "failed", reason: late });
       }, ignoredDeadlineMs);
-    }, definition.timeoutMs);
+    });
     const end = (ending: Ending) => {
-      clearTimeout(deadline);
+      clearDeadline(timeoutMs, deadline);
       clearTimeout(patience);
       resolve(ending);
     };
     runIn(context, async () => definition.handler(await payloadOf(definition, lease.payload), given)).then(
       (value: unknown) => end({ kind: "returned", result: resultText(lease.name, value) }),
-      (error: unknown) => end(endingOf(error, signal)),
+      (error: unknown) => end(endingOf(error, stop.reason)),
     );
   });
+}
+
+/** What the handler finds around it and is given. Made when it is asked for: most handlers look at little of it. */
+function surroundings(
+  { id, name, trace: parent }: Lease,
+  attempt: number,
+  stop: Stop,
+  note: (value: string) => unknown,
+): [JobContext, Attempt] {
+  let trace: Trace | undefined;
+  let jobLog: Log | undefined;
+  const context: JobContext = {
+    kind: "job",
+    id,
+    attempt,
+    get signal() {
+      return stop.signal;
+    },
+    get trace() {
+      return (trace ??= traceOf(parent));
+    },
+    get log() {
+      return (jobLog ??= log.child({ job: name, jobId: id, attempt, trace: context.trace.id }));
+    },
+  };
+  const given: Attempt = {
+    id,
+    attempt,
+    get signal() {
+      return stop.signal;
+    },
+    get trace() {
+      return context.trace.traceparent;
+    },
+    get log() {
+      return context.log;
+    },
+    progress: (value: unknown) => note(progressText(name, value)),
+  };
+  return [context, given];
 }
 
 /** What a verb says goes, also when the handler says it because it was told to stop. */
@@ -71,11 +108,10 @@ function verbOf(error: unknown): Ending | undefined {
 }
 
 /** The reason goes into logs and dead letters: without passwords. A handler that threw because it was told to stop has not failed; one that threw because its time was up has. */
-function endingOf(error: unknown, signal: AbortSignal): Ending {
-  const reason: unknown = signal.reason;
-  if (reason === "cancelled") return { kind: "cancelled" };
+function endingOf(error: unknown, stopReason: unknown): Ending {
+  if (stopReason === "cancelled") return { kind: "cancelled" };
   const verb = verbOf(error);
   if (verb) return verb;
-  if (reason === "lost" || reason === "stopping") return { kind: "stopped" };
-  return { kind: "failed", reason: redactUrls(messageOf(signal.aborted ? reason : error)) };
+  if (stopReason === "lost" || stopReason === "stopping") return { kind: "stopped" };
+  return { kind: "failed", reason: redactUrls(messageOf(stopReason ?? error)) };
 }

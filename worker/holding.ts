@@ -4,13 +4,14 @@
  */
 import type { Lease, Token } from "../src/store/queue/queue.ts";
 import type { LeaseTable } from "./lease_table.ts";
+import { Stop } from "./stop.ts";
 
 /** A job in our hands. A lease taken anew by ourselves replaces the old one. */
 export interface Held {
   lease: Lease;
   /** In the table. */
   readonly place: number;
-  readonly stop: AbortController;
+  readonly stop: Stop;
   phase: "buffered" | "running" | "settling" | "gone";
 }
 
@@ -43,7 +44,7 @@ export class Holding {
     }
     if (known) this.forget(known);
     const place = this.#table.add(this.#queue, lease);
-    const held: Held = { lease, place, stop: new AbortController(), phase: "buffered" };
+    const held: Held = { lease, place, stop: new Stop(), phase: "buffered" };
     this.#held.set(lease.entry, held);
     return held;
   }

@@ -27,6 +27,8 @@ interface Series {
   readonly durations: Histogram;
   readonly waits: Histogram;
   readonly results: Map<Result, number>;
+  /** How every line of it begins. */
+  readonly line: string;
 }
 
 /** What one delivery came to. Times in milliseconds; undefined where it never started. */
@@ -65,7 +67,7 @@ export function countProcessed(processed: Processed): void {
   const traced = trace === undefined ? "" : `,"trace":${JSON.stringify(trace.slice(traceIdStart, traceIdEnd))}`;
   const took = durationMs === undefined ? "" : `,"ms":${Math.round(durationMs * 100) / 100}`;
   logLine(
-    `"message":"job","job":${JSON.stringify(job)},"queue":"${queue}","jobId":${JSON.stringify(id)},"attempt":${attempt}` +
+    `${series.line}${quoted(id)},"attempt":${attempt}` +
       `,"result":"${result}","waitMs":${Math.round(waitMs)}${took}${traced}`,
     Date.now(),
   );
@@ -121,6 +123,11 @@ export function publishJobMetrics(slots: { readonly used: number; readonly max: 
   collect("worker_slots", (report) => report({}, slots.max));
 }
 
+/** Ids that drivers give need no escape; one that was chosen may. */
+function quoted(id: string): string {
+  return /^[\w:-]*$/.test(id) ? `"${id}"` : JSON.stringify(id);
+}
+
 function seriesOf(queue: string, job: string): Series {
   const key = `${queue}\n${job}`;
   const found = byJob.get(key);
@@ -131,6 +138,7 @@ function seriesOf(queue: string, job: string): Series {
     durations: new Histogram(jobSecondsBuckets),
     waits: new Histogram(jobSecondsBuckets),
     results: new Map(),
+    line: `"message":"job","job":${JSON.stringify(job)},"queue":"${queue}","jobId":`,
   };
   byJob.set(key, made);
   return made;

@@ -8,6 +8,7 @@ export interface Bench {
 
 const benches: { readonly [name: string]: () => Promise<Bench> } = {
   proxy: () => import("./proxy.ts"),
+  queue: () => import("./queue.ts"),
   open_loop: () => import("./open_loop.ts"),
 };
 

@@ -166,7 +166,15 @@ const empty: Envelope = {
   fault: undefined,
 };
 
+/** The last header that was read: jobs of one kind that were enqueued together mostly have the same. */
+let known: { readonly line: string; readonly header: Header | undefined } = { line: "", header: undefined };
+
 function parseHeader(line: string): Header | undefined {
+  if (line !== known.line) known = { line, header: readHeader(line) };
+  return known.header;
+}
+
+function readHeader(line: string): Header | undefined {
   try {
     const value: unknown = JSON.parse(line);
     return isHeader(value) ? value : undefined;

@@ -20,6 +20,7 @@ import { RedisLeases } from "./redis_leases.ts";
 import * as once from "./redis_once.ts";
 import { Replicas } from "./redis_replicas.ts";
 import * as scripts from "./redis_scripts.ts";
+import { Room } from "./room.ts";
 
 /** Jobs handed to one script: a few milliseconds in which Redis does nothing else. */
 const stepJobsMax = 1_000;
@@ -30,6 +31,7 @@ export class RedisQueue implements Queue {
   readonly #limits: QueueLimits;
   readonly #connection: RedisConnection;
   readonly #consumers: RedisConsumer[] = [];
+  readonly #room = new Room();
   /** Queues that operators can find already, as far as this process knows. */
   readonly #known = new Set<string>();
   readonly inspector: Inspector;
@@ -68,15 +70,28 @@ export class RedisQueue implements Queue {
   }
 
   async #enqueueStep(queue: string, jobs: readonly NewJob[]): Promise<string[]> {
+    const [only] = jobs;
+    if (jobs.length === 1 && isPlain(only!) && this.#room.take(queue)) return [await this.#add(queue, only!)];
     const keys = keysOf(this.#limits.namespace, queue);
     const args: ScriptArgument[] = [this.#limits.jobsMax];
     for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
     const reply = await this.#write((client) =>
       scripts.enqueue(client, [keys.stream, keys.delayed, keys.delayedJobs, keys.unique, keys.sequence], args),
     );
-    if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
+    const [held, ...ids] = textsOf(reply);
+    const { jobsMax } = this.#limits;
+    if (ids.length === 0) throw queueFull(queue, Number(held), jobs.length, jobsMax);
+    this.#room.tell(queue, jobsMax - Number(held) - jobs.length);
     this.#makeKnown(queue);
-    return textsOf(reply).map((id) => `${queue}:${id}`);
+    return ids.map((id) => `${queue}:${id}`);
+  }
+
+  /** What needs no decision of the server's is one command, at a third of a script's price. */
+  async #add(queue: string, job: NewJob): Promise<string> {
+    const { stream } = keysOf(this.#limits.namespace, queue);
+    const envelope = encodeEnvelope(job);
+    const id = await this.#connection.run("enqueue", (client) => client.xadd(stream, "*", "job", envelope));
+    return `${queue}:${id}`;
   }
 
   async enqueueOnce(queue: string, jobs: readonly OnceJob[]): Promise<readonly boolean[]> {
@@ -199,6 +214,10 @@ export class RedisQueue implements Queue {
     this.#worker?.close();
     this.#connection.close();
   }
+}
+
+function isPlain({ delayMs = 0, unique }: NewJob): boolean {
+  return delayMs <= 0 && unique === undefined;
 }
 
 function partlyEnqueued(queue: string, done: number, wanted: number, cause: unknown): unknown {

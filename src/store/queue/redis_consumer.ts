@@ -197,7 +197,7 @@ export class RedisConsumer implements Consumer {
     const { connects } = this.#commands;
     if (this.#prepared === connects && connects > 0) return;
     const { stream, started } = this.#keys;
-    await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], [this.#owner]);
+    await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], [this.#owner, "0", "0"]);
     this.#prepared = this.#commands.connects;
   }
 

@@ -6,11 +6,23 @@ import { script } from "../redis/script.ts";
 
 export const group = "workers";
 
-/** A lease is ours while the entry is pending under our name with the delivery count it was taken with. */
+/**
+ * A lease is ours while the entry is pending under our name with the delivery count it was taken with. What a script is about is looked
+ * up in one command, where it lies close together; what that did not show is asked for by itself. ARGV of every fenced script begins
+ * with the owner, the first and the last entry it is about.
+ */
 export const fence = `
-local function ours(owner, entry, deliveries)
-  local pending = redis.call('XPENDING', KEYS[1], '${group}', entry, entry, 1)[1]
-  return pending and pending[2] == owner and pending[4] == tonumber(deliveries)
+local held = {}
+if ARGV[2] ~= ARGV[3] then
+  for _, one in ipairs(redis.call('XPENDING', KEYS[1], '${group}', ARGV[2], ARGV[3], #ARGV, ARGV[1])) do held[one[1]] = one[4] end
+end
+local function ours(entry, deliveries)
+  local count = held[entry]
+  if not count then
+    local one = redis.call('XPENDING', KEYS[1], '${group}', entry, entry, 1, ARGV[1])[1]
+    count = one and one[4]
+  end
+  return count == tonumber(deliveries)
 end
 local function leave(moved, started, entry, id)
   redis.call('XACK', KEYS[1], '${group}', entry)
@@ -20,13 +32,13 @@ local function leave(moved, started, entry, id)
 end`;
 
 /**
- * running, begun. KEYS: stream, started. ARGV: owner, then of each lease entry, deliveries, mark. Returns lost entries. Whoever takes the
+ * running, begun. KEYS: stream, started. ARGV: owner, first, last, then of each lease entry, deliveries, mark. Returns lost entries. Whoever takes the
  * job over finds the mark.
  */
 export const begin = script(`${fence}
 local lost, marks = {}, {}
-for i = 2, #ARGV, 3 do
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+for i = 4, #ARGV, 3 do
+  if ours(ARGV[i], ARGV[i + 1]) then
     marks[#marks + 1] = ARGV[i]
     marks[#marks + 1] = ARGV[i + 2]
   else lost[#lost + 1] = ARGV[i] end
@@ -35,14 +47,14 @@ if #marks > 0 then redis.call('HSET', KEYS[2], unpack(marks)) end
 return lost`);
 
 /**
- * running → available, of what was not begun (hand back). KEYS: stream, started, moved. ARGV: owner, then of each lease entry, deliveries.
+ * running → available, of what was not begun (hand back). KEYS: stream, started, moved. ARGV: owner, first, last, then of each lease entry, deliveries.
  * Returns lost entries. Everything known of the job goes along: the id, which was that of its first entry, and what earlier workers began.
  */
 export const handBack = script(`${fence}
 local lost = {}
-for i = 2, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local entry = ARGV[i]
-  if ours(ARGV[1], entry, ARGV[i + 1]) then
+  if ours(entry, ARGV[i + 1]) then
     local fields = redis.call('XRANGE', KEYS[1], entry, entry)[1][2]
     local envelope = fields[2]
     local header = string.match(envelope, '^{[^\\n]*')
@@ -57,13 +69,13 @@ end
 return lost`);
 
 /**
- * running → running, in the same hands. KEYS: stream. ARGV: owner, then of each lease entry, deliveries. Returns lost entries.
+ * running → running, in the same hands. KEYS: stream. ARGV: owner, first, last, then of each lease entry, deliveries. Returns lost entries.
  * JUSTID counts no delivery; without the fence it would steal back a lease that somebody else holds by now.
  */
 export const renew = script(`${fence}
 local lost = {}
-for i = 2, #ARGV, 2 do
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+for i = 4, #ARGV, 2 do
+  if ours(ARGV[i], ARGV[i + 1]) then
     redis.call('XCLAIM', KEYS[1], '${group}', ARGV[1], 0, ARGV[i], 'JUSTID')
   else lost[#lost + 1] = ARGV[i] end
 end

@@ -44,7 +44,7 @@ export class RedisLeases implements Keeper {
   ): Promise<readonly L[]> {
     if (items.length === 0) return [];
     const tokens = items.map(tokenOf);
-    const args: ScriptArgument[] = [this.owner, ...first];
+    const args: ScriptArgument[] = [this.owner, ...ends(tokens), ...first];
     for (const [index, { entry, deliveries }] of tokens.entries()) args.push(entry, deliveries, ...rest(items[index]!));
     return this.withGroup(async () => {
       const lost = new Set(textsOf(await this.script("settle jobs", chosen, keys, args)));
@@ -69,6 +69,23 @@ export class RedisLeases implements Keeper {
 }
 
 const nothing = () => [];
+
+/** The first and the last entry. An entry id is the server's clock in milliseconds, then a sequence. */
+function ends(tokens: readonly Token[]): [first: string, last: string] {
+  let first = tokens[0]!.entry;
+  let last = first;
+  for (const { entry } of tokens) {
+    if (isBefore(entry, first)) first = entry;
+    if (isBefore(last, entry)) last = entry;
+  }
+  return [first, last];
+}
+
+function isBefore(a: string, b: string): boolean {
+  const [dashA, dashB] = [a.indexOf("-"), b.indexOf("-")];
+  const difference = Number(a.slice(0, dashA)) - Number(b.slice(0, dashB));
+  return difference === 0 ? Number(a.slice(dashA + 1)) < Number(b.slice(dashB + 1)) : difference < 0;
+}
 
 async function createGroup(client: Redis, stream: string): Promise<void> {
   try {

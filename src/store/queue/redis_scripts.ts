@@ -59,13 +59,13 @@ end`;
 
 /**
  * → available | scheduled. KEYS: stream, delayed, delayed:jobs, unique, sequence. ARGV: most jobs the queue may hold, then of each job
- * its envelope, delay in ms, unique key or ''. Returns the ids, or the number of jobs the queue holds, when there is no room for all.
+ * its envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for all.
  * A delayed envelope gets its id spliced in behind its first brace; others take the id of their entry.
  */
 export const enqueue = script(`${clock}
 local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
-if held + (#ARGV - 1) / 3 > tonumber(ARGV[1]) then return held end
-local ids = {}
+local ids = {tostring(held)}
+if held + (#ARGV - 1) / 3 > tonumber(ARGV[1]) then return ids end
 for i = 2, #ARGV, 3 do
   local envelope, delay, unique = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local id = unique ~= '' and redis.call('HGET', KEYS[4], unique)
@@ -100,15 +100,15 @@ return math.max(0, math.ceil(nextDue[2] - moment))`);
 
 /**
  * running → completed | cancelled. KEYS: stream, unique, moved, done, done:jobs, progress, cancel, counts, started. ARGV: owner,
- * outcome, most kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
+ * first, last, outcome, most kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
  * lost entries. What can be one command for the batch is one: every job comes through here.
  */
 export const complete = script(`${fence}${clock}${freeUnique}${keepDone}${forgetNotes}
 local lost, left, ended, scores, records = {}, {}, {}, {}, {}
 local moment = now()
-for i = 4, #ARGV, 6 do
+for i = 6, #ARGV, 6 do
   local entry, id, keep = ARGV[i], ARGV[i + 2], tonumber(ARGV[i + 4])
-  if ours(ARGV[1], entry, ARGV[i + 1]) then
+  if ours(entry, ARGV[i + 1]) then
     left[#left + 1] = entry
     if entry ~= id then redis.call('HDEL', KEYS[3], id) end
     free(KEYS[2], ARGV[i + 3], id)
@@ -125,20 +125,20 @@ if #left == 0 then return lost end
 redis.call('XACK', KEYS[1], '${group}', unpack(left))
 redis.call('XDEL', KEYS[1], unpack(left))
 redis.call('HDEL', KEYS[9], unpack(left))
-redis.call('HINCRBY', KEYS[8], ARGV[2], #ended)
+redis.call('HINCRBY', KEYS[8], ARGV[4], #ended)
 forgetNotes(KEYS[6], KEYS[7], ended)
-keepDone(KEYS[4], KEYS[5], tonumber(ARGV[3]), scores, records)
+keepDone(KEYS[4], KEYS[5], tonumber(ARGV[5]), scores, records)
 return lost`);
 
 /**
- * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts, started. ARGV: owner, then of each
+ * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts, started. ARGV: owner, first, last, then of each
  * lease entry, deliveries, id, delay in ms, amended envelope, 1 where it counts as retried. Returns lost entries.
  */
 export const delay = script(`${fence}${clock}
 local lost = {}
-for i = 2, #ARGV, 6 do
+for i = 4, #ARGV, 6 do
   local id = ARGV[i + 2]
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+  if ours(ARGV[i], ARGV[i + 1]) then
     leave(KEYS[4], KEYS[6], ARGV[i], id)
     redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
@@ -148,13 +148,13 @@ end
 return lost`);
 
 /**
- * running → available (release). KEYS: stream, moved, started. ARGV: owner, then of each lease entry, deliveries, id, amended envelope. Returns
+ * running → available (release). KEYS: stream, moved, started. ARGV: owner, first, last, then of each lease entry, deliveries, id, amended envelope. Returns
  * lost entries.
  */
 export const release = script(`${fence}
 local lost = {}
-for i = 2, #ARGV, 4 do
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then
+for i = 4, #ARGV, 4 do
+  if ours(ARGV[i], ARGV[i + 1]) then
     leave(KEYS[2], KEYS[3], ARGV[i], ARGV[i + 2])
     redis.call('HSET', KEYS[2], ARGV[i + 2], redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]))
   else lost[#lost + 1] = ARGV[i] end
@@ -162,14 +162,14 @@ end
 return lost`);
 
 /**
- * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts, started. ARGV: owner, most dead letters kept,
+ * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts, started. ARGV: owner, first, last, most dead letters kept,
  * then of each lease entry, deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
  */
 export const discard = script(`${fence}${clock}${freeUnique}${forgetNotes}
 local lost, ended = {}, {}
-for i = 3, #ARGV, 5 do
+for i = 5, #ARGV, 5 do
   local entry, id = ARGV[i], ARGV[i + 2]
-  if ours(ARGV[1], entry, ARGV[i + 1]) then
+  if ours(entry, ARGV[i + 1]) then
     leave(KEYS[5], KEYS[9], entry, id)
     free(KEYS[4], ARGV[i + 3], id)
     redis.call('ZADD', KEYS[2], now(), id)
@@ -179,18 +179,18 @@ for i = 3, #ARGV, 5 do
 end
 if #ended > 0 then redis.call('HINCRBY', KEYS[8], 'discarded', #ended) end
 forgetNotes(KEYS[6], KEYS[7], ended)
-local excess = redis.call('ZCARD', KEYS[2]) - ARGV[2]
+local excess = redis.call('ZCARD', KEYS[2]) - ARGV[4]
 if excess > 0 then
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do redis.call('HDEL', KEYS[3], id) end
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, excess - 1)
 end
 return lost`);
 
-/** How far running jobs are. KEYS: stream, progress. ARGV: owner, then of each lease entry, deliveries, id, value. Returns lost entries. */
+/** How far running jobs are. KEYS: stream, progress. ARGV: owner, first, last, then of each lease entry, deliveries, id, value. Returns lost entries. */
 export const report = script(`${fence}
 local lost = {}
-for i = 2, #ARGV, 4 do
-  if ours(ARGV[1], ARGV[i], ARGV[i + 1]) then redis.call('HSET', KEYS[2], ARGV[i + 2], ARGV[i + 3])
+for i = 4, #ARGV, 4 do
+  if ours(ARGV[i], ARGV[i + 1]) then redis.call('HSET', KEYS[2], ARGV[i + 2], ARGV[i + 3])
   else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);
