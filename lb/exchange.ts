@@ -313,7 +313,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (next === "no") return false;
     this.#giveUpUpstream();
     // What still comes of the body is kept; what has not been read waits for the next target.
-    this.#downstream.pauseBody();
+    if (!this.#isRequestRead) this.#downstream.pauseBody();
     this.#enter("choosing");
     if (next === "elsewhere") this.proceed();
     else {

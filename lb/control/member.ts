@@ -64,7 +64,7 @@ export class Member {
 
   /** A drained target is not asked how it is: whatever it says, it gets nothing. */
   order(order: Order): void {
-    if (!this.#note(order, `the operator's ${order.kind}`)) return;
+    if (!this.#note(order)) return;
     if (order.kind === "drain") this.#checker.stop();
     else this.#checker.start();
     this.#changed();
@@ -72,7 +72,7 @@ export class Member {
 
   /** Takes it out for a while, because of what requests have met. */
   eject(reason: string): void {
-    if (!this.#note({ kind: "errors" }, reason)) return;
+    if (!this.#note({ kind: "errors", reason })) return;
     this.ejections++;
     const lasts = ejectionLasts(this.health, this.#options);
     this.#timer = setTimeout(() => this.#endEjection(), lasts);
@@ -80,29 +80,44 @@ export class Member {
   }
 
   #endEjection(): void {
-    this.#note({ kind: "over" }, "its ejection is over");
+    this.#note({ kind: "over" });
     this.#changed();
   }
 
   #checked(result: CheckResult): Health {
-    this.#note(result, result.kind === "pass" ? `${this.health.passes + 1} passed` : result.reason);
+    this.#note(result);
     this.#changed();
     return this.health;
   }
 
   /** Whether the state is another. */
-  #note(event: HealthEvent, reason: string): boolean {
+  #note(event: HealthEvent): boolean {
     const from = this.health.state;
     this.health = next(this.health, event, this.#options, Date.now());
     const to = this.health.state;
     if (from === to) return false;
     if (from === "ejected") clearTimeout(this.#timer);
-    this.reason = reason;
+    this.reason = reasonOf(event, this.health);
     const { name } = this.spec;
-    const line = { target: name, service: this.#service, from, to, reason };
-    const message = `${name}: ${from} → ${to} (${reason})`;
+    const line = { target: name, service: this.#service, from, to, reason: this.reason };
+    const message = `${name}: ${from} → ${to} (${this.reason})`;
     if (to === "healthy" || to === "joining" || to === "drained") log.info(line, message);
     else log.warn(line, message);
     return true;
+  }
+}
+
+/** Why an event led to this health, in words. */
+function reasonOf(event: HealthEvent, { passes }: Health): string {
+  switch (event.kind) {
+    case "pass":
+      return `${passes} passed`;
+    case "over":
+      return "its ejection is over";
+    case "drain":
+    case "undrain":
+      return `the operator's ${event.kind}`;
+    default:
+      return event.reason;
   }
 }

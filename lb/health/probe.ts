@@ -1,7 +1,8 @@
 /**
- * One active check: a GET on a connection of its own, through the same code that carries requests. What the result means for the
+ * One active check: a request on a connection of its own, through the same code that carries requests. What the result means for the
  * target is state.ts'.
  */
+import type { StatusRange } from "../../src/config/kinds.ts";
 import { asEvent } from "../../src/io/connection.ts";
 import { connect } from "../../src/io/connector.ts";
 import type { ScaleError } from "../../src/std/errors.ts";
@@ -18,6 +19,8 @@ const probeFields: readonly string[] = ["User-Agent", "scale-health-check", "Acc
 
 export interface ProbeOptions extends UpstreamLimits {
   readonly healthPath: string;
+  readonly healthMethod: string;
+  readonly healthStatus: readonly StatusRange[];
   /** Milliseconds for the whole check. */
   readonly healthTimeout: number;
 }
@@ -50,7 +53,7 @@ class Probe implements UpstreamUser {
 
   attached(upstream: Upstream): void {
     const head: RequestHead = {
-      method: "GET",
+      method: this.#options.healthMethod,
       authority: formatHostPort(this.#address),
       target: this.#options.healthPath,
       fields: new Fields(0),
@@ -96,7 +99,8 @@ class Probe implements UpstreamUser {
   }
 
   #verdict(): CheckResult {
-    if (this.#status >= 200 && this.#status < 300) return { kind: "pass" };
+    if (this.#options.healthStatus.some(({ from, to }) => from <= this.#status && this.#status <= to))
+      return { kind: "pass" };
     if (this.#status === 503 && this.#text.includes("draining")) return { kind: "draining", reason: "it says so" };
     return { kind: "fail", reason: `status ${this.#status}` };
   }

@@ -6,8 +6,8 @@
  *        │              │     ▲                      ▲
  *        │            errors  │ over, or pass × rise │
  *        │              ▼     │ in its later part    │
- *        │             ejected ─────fail × fall──────┤
- *        └──────────────────────────fail × fall──────┘
+ *        │             ejected ─────────fail─────────┤
+ *        └─────────────────────────fail × fall───────┘
  *
  *     joining, healthy, ejected, unhealthy ──draining──▶ draining ──pass × rise──▶ healthy
  *                                                            └──────fail─────────▶ unhealthy
@@ -18,9 +18,10 @@
  * like a new one, because what was known of it is from before.
  *
  * Ejected is what requests have met, which checks may not see: an application whose /readyz passes while its pages fail. So a pass
- * says something new only after a while (`heldPart` of the ejection), or when checks have failed meanwhile, which is `unhealthy`. An
- * ejection lasts ejectionTime times the number in a row, up to ejectionTimeMax; the row ends when the target has been in for as long
- * as its last ejection could last. After Envoy's outlier detection, except that there a single pass readmits at once.
+ * says something new only after a while (`heldPart` of the ejection). A check that fails agrees with the requests, so that one is
+ * enough; what rises after it was down and is back, and need not wait. An ejection lasts ejectionTime times the number in a row, up to
+ * ejectionTimeMax; the row ends when the target has been in for as long as its last ejection could last. After Envoy's outlier
+ * detection, except that there a single pass readmits at once.
  */
 import { ScaleError } from "../../src/std/errors.ts";
 
@@ -39,7 +40,7 @@ export type HealthEvent =
   | CheckResult
   | Order
   /** Requests failed one after the other. */
-  | { readonly kind: "errors" }
+  | { readonly kind: "errors"; readonly reason: string }
   /** The ejection has lasted as long as it should. */
   | { readonly kind: "over" };
 
@@ -128,7 +129,7 @@ function mayReturn(health: Health, passes: number, rules: HealthRules, now: numb
 
 function afterFail(health: Health, { healthFall }: HealthRules, now: number): Health {
   const fails = Math.min(health.fails + 1, healthFall);
-  const isOut = health.state === "draining" || fails >= healthFall;
+  const isOut = health.state === "draining" || health.state === "ejected" || fails >= healthFall;
   return { ...become(health, isOut ? "unhealthy" : health.state, now), passes: 0, fails };
 }
 

@@ -154,6 +154,31 @@ export const rateLimit: Kind<RateLimit> = {
   },
 };
 
+/** Both bounds are included. */
+export interface StatusRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export const statusRanges: Kind<readonly StatusRange[]> = {
+  form: "STATUS[-STATUS],…",
+  parse: (value) =>
+    value.split(",").map((range) => {
+      const match = /^([2-5]\d\d)(?:-([2-5]\d\d))?$/.exec(range);
+      const [from, to] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
+      if (from <= to) return { from, to };
+      throw new ExpectedError("statuses from 200 to 599 and ranges of them, such as 200-299,401");
+    }),
+};
+
+export const requestPath: Kind<string> = {
+  form: "PATH",
+  parse: (value) => {
+    if (/^\/[\x21\x22\x24-\x7e]{0,1023}$/.test(value)) return value;
+    throw new ExpectedError("a path that begins with / and has no space and no #, such as /readyz");
+  },
+};
+
 const retriable = new Set(["502", "503", "504"]);
 
 export const retryStatuses: Kind<readonly number[]> = {

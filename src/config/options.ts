@@ -155,11 +155,25 @@ export const options = {
     help: "time a request waits there until it is answered with 503",
   },
   healthPath: {
-    ...kind.path,
+    ...kind.requestPath,
     default: "/readyz",
     commands: ["lb"],
     perService: true,
     help: "path that health checks ask for",
+  },
+  healthMethod: {
+    ...kind.choice("GET", "HEAD", "OPTIONS"),
+    default: "GET",
+    commands: ["lb"],
+    perService: true,
+    help: "method that they ask with",
+  },
+  healthStatus: {
+    ...kind.statusRanges,
+    default: "200-299",
+    commands: ["lb"],
+    perService: true,
+    help: "statuses that pass",
   },
   healthInterval: {
     ...kind.duration("10ms", "1h"),

@@ -4,6 +4,8 @@
 export interface LoadOptions {
   /** Requests in flight at a time. */
   readonly connections?: number;
+  /** Default: GET. */
+  readonly method?: string;
   readonly headers?: { readonly [name: string]: string };
 }
 
@@ -28,7 +30,7 @@ interface Failure {
 const answerMilliseconds = 10_000;
 
 /** Asks `url` again and again until it is stopped. */
-export function load(url: string, { connections = 8, headers = {} }: LoadOptions = {}): Load {
+export function load(url: string, { connections = 8, method = "GET", headers = {} }: LoadOptions = {}): Load {
   const failures: Failure[] = [];
   const servedBy = new Map<string, number>();
   let ok = 0;
@@ -37,7 +39,7 @@ export function load(url: string, { connections = 8, headers = {} }: LoadOptions
   const ask = async (): Promise<void> => {
     const at = performance.now();
     try {
-      const response = await fetch(url, { headers, signal: AbortSignal.timeout(answerMilliseconds) });
+      const response = await fetch(url, { method, headers, signal: AbortSignal.timeout(answerMilliseconds) });
       await response.arrayBuffer();
       if (response.status >= 500) return void failures.push({ at, what: `status ${response.status}` });
       const server = response.headers.get("x-served-by") ?? "";

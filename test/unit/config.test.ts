@@ -228,6 +228,48 @@ describe("secrets", () => {
   });
 });
 
+describe("values of the balancer", () => {
+  const lb = (flag: string) => load(["--role=lb", "--backend=127.0.0.1:1", flag]).config;
+
+  test.each<[flag: string, name: keyof ReturnType<typeof lb>, value: unknown]>([
+    [
+      "--health-status=200-299,401",
+      "healthStatus",
+      [
+        { from: 200, to: 299 },
+        { from: 401, to: 401 },
+      ],
+    ],
+    ["--health-path=/up?deep=1", "healthPath", "/up?deep=1"],
+    ["--retry-statuses=502,504", "retryStatuses", [502, 504]],
+    ["--retry-statuses=none", "retryStatuses", []],
+    ["--sticky-cookie=lb_1", "stickyCookie", "lb_1"],
+    ["--balance=ip_hash", "balance", "ip_hash"],
+  ])("%s", (flag, name, value) => expect(lb(flag)[name]).toEqual(value as never));
+
+  test.each([
+    ["--health-status=200-", "such as 200-299,401"],
+    ["--health-status=299-200", "such as 200-299,401"],
+    ["--health-status=100", "such as 200-299,401"],
+    ["--health-path=readyz", "a path that begins with /"],
+    ["--health-path=/a b", "a path that begins with /"],
+    ["--retry-statuses=500", "some of 502,503,504"],
+    ["--sticky-cookie=a;b", "letters, digits"],
+    ["--backend=127.0.0.1:2,max_connections=0", "a whole number 1–"],
+    ["--backend=127.0.0.1:2,max=5", ",max_connections=N"],
+    ["--balance=random", "round_robin or least_connections"],
+  ])("%s is wrong, and what is right is said", (flag, wanted) => {
+    expect(refusal(() => lb(flag)).message).toContain(wanted);
+  });
+
+  test("a key is never shown: not printed, not in a refusal, and warned about in argv", () => {
+    const { warnings, ...loaded } = load(["--role=lb", "--backend=127.0.0.1:1", "--sticky-key=0123456789abcdef"]);
+    expect(printConfig({ warnings, ...loaded })).toMatch(/^sticky-key = \[redacted\] +# flag --sticky-key$/m);
+    expect(warnings).toEqual([expect.stringContaining("--sticky-key carries a secret")]);
+    expect(refusal(() => lb("--sticky-key=hunter2")).message).not.toContain("hunter2");
+  });
+});
+
 test("what follows -- is not a flag", () => {
   expect(parseArguments(["--role=app", "--", "--entry.ts"]).rest).toEqual(["--entry.ts"]);
 });

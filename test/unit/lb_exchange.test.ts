@@ -10,7 +10,7 @@ import { RetryBudget } from "../../lb/retry_budget.ts";
 import { peerOf } from "../../lb/rewrite.ts";
 import { Services } from "../../lb/services.ts";
 import { SpareParsers } from "../../lb/spare_parsers.ts";
-import type { UpstreamUser } from "../../lb/stream.ts";
+import type { Upstream, UpstreamUser } from "../../lb/stream.ts";
 import { Http1Upstream } from "../../lb/upstream/http1.ts";
 import { Pool } from "../../lb/upstream/pool.ts";
 import { parseArguments } from "../../src/config/arguments.ts";
@@ -65,15 +65,19 @@ class Socket {
 
 /** A pool whose connections are all new and scripted. */
 class ScriptedPool extends Pool {
-  readonly #connect: (user: UpstreamUser) => void;
+  readonly #connect: (user: UpstreamUser) => Upstream;
 
-  constructor(connect: (user: UpstreamUser) => void, of: Config) {
+  constructor(connect: (user: UpstreamUser) => Upstream, of: Config) {
     super(of.backend[0]!, of);
     this.#connect = connect;
   }
 
   override acquire(user: UpstreamUser): undefined {
     this.#connect(user);
+  }
+
+  override dial(user: UpstreamUser): Upstream {
+    return this.#connect(user);
   }
 }
 
@@ -90,6 +94,7 @@ function scene() {
   const pool: Pool = new ScriptedPool((user) => {
     upstream = new Http1Upstream(pool, config, user);
     upstream.connected(target as unknown as TcpSocket);
+    return upstream;
   }, config);
   const services = new Services(
     () => pool,
@@ -124,6 +129,7 @@ function scene() {
     isOpen: () => open.size > 0,
     fromClient: (text: string) => received(downstream, text),
     fromTarget: (text: string) => received(upstream!, text),
+    targetIsGone: () => event(() => upstream!.closed(undefined)),
     /** The client, or the target, takes `bytes` more. */
     clientTakes: (bytes: number) => {
       client.room = bytes;
@@ -282,6 +288,59 @@ describe("a target", () => {
     targetTakes(1_000_000);
     fromTarget(okOf(0));
     expect(target.state).toBe("open");
+  });
+});
+
+describe("a request whose connection ends without an answer", () => {
+  const post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+
+  test("is sent again whatever its method, body and all, when the kernel took nothing of it", () => {
+    const { client, target, balancer, fromClient, fromTarget, targetIsGone } = scene();
+    target.room = 0;
+    fromClient(post);
+    target.room = Number.POSITIVE_INFINITY;
+    targetIsGone();
+    expect(target.sent).toMatch(/^POST \/ HTTP\/1.1\r\n(?:.+\r\n)+\r\nhello$/);
+    expect(balancer.counters.retries.unsent).toBe(1);
+    fromTarget(okOf(0));
+    expect(client.sent).toStartWith("HTTP/1.1 200 OK\r\n");
+  });
+
+  test("goes on with the rest of its body on the next connection", () => {
+    const { target, fromClient, targetIsGone } = scene();
+    target.room = 0;
+    fromClient(post.slice(0, -3));
+    target.room = Number.POSITIVE_INFINITY;
+    targetIsGone();
+    fromClient("llo");
+    expect(target.sent).toEndWith("\r\n\r\nhello");
+  });
+
+  test("is not sent again when it took one byte, and the method is not safe", () => {
+    const { client, target, balancer, fromClient, targetIsGone } = scene();
+    target.room = 1;
+    fromClient(post);
+    target.room = Number.POSITIVE_INFINITY;
+    targetIsGone();
+    expect([target.sent, balancer.counters.retries.unsent]).toEqual(["P", 0]);
+    expect(client.sent).toStartWith("HTTP/1.1 502 ");
+  });
+
+  test("is not sent again when its body was more than is kept", () => {
+    const { client, target, fromClient, targetIsGone } = scene();
+    target.room = 0;
+    fromClient(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n${"x".repeat(70_000)}`);
+    targetIsGone();
+    expect(client.sent).toStartWith("HTTP/1.1 502 ");
+  });
+
+  test("has no more time for all its attempts than for one", () => {
+    const { target, fromClient, targetIsGone, wait, after } = scene();
+    target.room = 0;
+    fromClient(post);
+    after(20 * seconds);
+    targetIsGone();
+    expect(wait()).toBe(30 * seconds);
   });
 });
 

@@ -19,7 +19,7 @@ const events: { readonly [letter: string]: HealthEvent } = {
   p: { kind: "pass" },
   f: { kind: "fail", reason: "refused" },
   d: { kind: "draining", reason: "it says so" },
-  e: { kind: "errors" },
+  e: { kind: "errors", reason: "5 errors in a row" },
   o: { kind: "over" },
   D: { kind: "drain" },
   U: { kind: "undrain" },
@@ -78,8 +78,8 @@ describe("a target", () => {
     ["does not return for passes in the first part of it", `pe${wait(5)}pp`, "heee"],
     ["returns after two passes once that is over", `pe${wait(6)}pp`, "heeh"],
     ["returns at once on a pass then, if those before it were in a row", `pepp${wait(6)}p`, "heeeh"],
-    ["that fails checks while it is ejected is unhealthy, and rises as such", "pefffpp", "heeeuuh"],
-    ["is not brought back by the end of an ejection when checks fail", "pefffo", "heeeuu"],
+    ["that fails a check while it is ejected is unhealthy, and rises as such", "pefpp", "heuuh"],
+    ["is not brought back by the end of an ejection when a check has failed", "pefo", "heuu"],
   ])("%s", (_, sequence, wanted) => {
     expect(states(sequence).join("")).toBe(wanted);
   });
