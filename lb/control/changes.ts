@@ -1,6 +1,6 @@
 /** What differs between two states of what is wanted, in words: for the log of a reload, and for what was changed live. Pure. */
 import { flagOf, serviceOptions } from "../../src/config/options.ts";
-import type { ServiceRoute } from "../../src/config/services.ts";
+import { type RedirectEntry, redirectText, type ServiceRoute } from "../../src/config/services.ts";
 import type { ServiceSpec } from "./group.ts";
 import type { TargetSpec } from "./member.ts";
 import type { Wanted } from "./plane.ts";
@@ -9,9 +9,13 @@ export function changes(before: Wanted, after: Wanted): readonly string[] {
   return [
     ...compare("service", before.services, after.services, ({ targets }) => `targets: ${targets.length}`, changesOf),
     ...compare("routes of service", ofBoth(before, after), ofBoth(after, before), () => "", routeChanges),
-    ...(Bun.deepEquals(before.routes.redirects, after.routes.redirects)
-      ? []
-      : [`redirects: ${before.routes.redirects.length} → ${after.routes.redirects.length}`]),
+    ...compare(
+      "redirect",
+      named(before.routes.redirects),
+      named(after.routes.redirects),
+      () => "",
+      () => [],
+    ),
   ];
 }
 
@@ -19,6 +23,11 @@ export function changes(before: Wanted, after: Wanted): readonly string[] {
 function ofBoth(one: Wanted, other: Wanted): readonly ServiceRoute[] {
   const names = new Set(other.services.map(({ name }) => name));
   return one.routes.services.filter(({ name }) => names.has(name));
+}
+
+/** A redirect is what it says: one that says something else is another. */
+function named(redirects: readonly RedirectEntry[]): readonly { readonly name: string }[] {
+  return redirects.map((redirect) => ({ name: redirectText(redirect) }));
 }
 
 function changesOf(before: ServiceSpec, after: ServiceSpec): readonly string[] {

@@ -3,7 +3,7 @@ import { redacted, redactUrls } from "../std/redact.ts";
 import type { Loaded } from "./load.ts";
 import { optionNames } from "./names.ts";
 import { type Config, kebab, type Option, options } from "./options.ts";
-import type { Claim } from "./services.ts";
+import { claimText, redirectText } from "./services.ts";
 
 /** One line an option the command has: name = value   # source. */
 export function printConfig({ config, origins }: Loaded): string {
@@ -21,15 +21,14 @@ export function printConfig({ config, origins }: Loaded): string {
 
 /** Services and redirects of the file, one line each. */
 function routeLines({ routes, config: file = "" }: Config): string[] {
-  const claim = ({ hosts, paths }: Claim) => `${hosts.join(" ") || "any host"} ${paths.join(" ")}`;
   const line = (left: string) => `${left.padEnd(56)} # ${file}`;
   return [
     ...routes.services.map((service) => {
       return line(
-        `[services.${service.name}] ${claim(service)} → ${service.backends.map(({ name }) => name).join(" ")}`,
+        `[services.${service.name}] ${claimText(service)} → ${service.backends.map(({ name }) => name).join(" ")}`,
       );
     }),
-    ...routes.redirects.map((redirect) => line(`[[redirects]] ${claim(redirect)} → ${redirect.status} ${redirect.to}`)),
+    ...routes.redirects.map((redirect) => line(`[[redirects]] ${redirectText(redirect)}`)),
   ];
 }
 

@@ -70,6 +70,17 @@ export interface Routes<S extends ServiceRoute = ServiceRoute> {
 export const noRoutes: Routes<ServiceEntry> = { services: [], redirects: [] };
 export const noRules: HeaderRules = { remove: [], set: [], add: [] };
 
+/** For a person: "shop.example /api". */
+export function claimText({ hosts, paths }: Claim): string {
+  return `${hosts.join(" ") || "any host"} ${paths.join(" ")}`;
+}
+
+/** "by http any host / → 308 https://{host}{uri}" */
+export function redirectText(redirect: RedirectEntry): string {
+  const { scheme, status, to } = redirect;
+  return `${scheme === undefined ? "" : `by ${scheme} `}${claimText(redirect)} → ${status} ${to}`;
+}
+
 /** Tables at the top level of the file that are read here. */
 export const routeTables = ["services", "redirects"] as const;
 

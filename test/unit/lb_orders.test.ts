@@ -107,7 +107,16 @@ describe("an order", () => {
     const { send } = scene([shop]);
     expect(await send("pause", {})).toEqual({ status: 200, body: { service: "shop" } });
     expect(await send("add", { target: "10.0.0.9:80" })).toMatchObject({ status: 200 });
-    for (let port = 1; port <= targetsMax - 3; port++) await send("add", { target: `10.0.0.9:${1000 + port}` });
+  });
+
+  test("for a further target is refused where a service has as many as it may", async () => {
+    const { send } = scene([
+      entry(
+        "shop",
+        Array.from({ length: targetsMax - 1 }, (_, n) => `10.0.0.1:${n + 1}`),
+      ),
+    ]);
+    expect(await send("add", { target: "10.0.0.9:80" })).toMatchObject({ status: 200 });
     expect(await send("add", { target: "10.0.0.8:80" })).toMatchObject({ status: 409 });
   });
 
@@ -265,7 +274,7 @@ test("changes of settings, routes and redirects are said in words", () => {
     'service shop: --health-path "/readyz" → "/up"',
     'routes of service shop: hosts ["shop.example"] → ["a"]',
     "routes of service shop: stripPrefix false → true",
-    "redirects: 0 → 1",
+    "redirect by http any host / → 308 https://{host}{uri} added",
   ]);
   expect(changes(before, before)).toEqual([]);
 });
