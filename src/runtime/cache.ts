@@ -106,11 +106,13 @@ export const cache = {
 
   /** Unlike a read, a failed invalidation is an error: swallowing it would leave a wrong value in place until its ttl ends. */
   invalidate({ keys = [], tags = [], tx }: Partial<Invalidation> & { readonly tx?: Tx }): Promise<void> {
-    if (tx === undefined) return invalidateNow({ keys, tags });
-    const what = { keys, tags };
-    return handled(leaveInvalidation(transactionOf(tx, "cache.invalidate()"), what, () => invalidateNow(what)));
+    return tx === undefined ? invalidateNow({ keys, tags }) : handled(invalidateWith(tx, { keys, tags }));
   },
 };
+
+async function invalidateWith(tx: Tx, what: Invalidation): Promise<void> {
+  await leaveInvalidation(transactionOf(tx, "cache.invalidate()"), what, () => invalidateNow(what));
+}
 
 async function invalidateNow({ keys, tags }: Invalidation): Promise<void> {
   const kv = kvStore("cache.invalidate()");

@@ -1,9 +1,14 @@
 /** The object sql as an application uses it. Drivers and pools are sql_contract.ts's. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 
+import type { Tx } from "scale";
+
 import type { Config } from "../../src/config/options.ts";
+import { cache } from "../../src/runtime/cache.ts";
+import { job } from "../../src/runtime/jobs.ts";
 import { JsonText } from "../../src/runtime/json_text.ts";
-import { closeStores, openStores } from "../../src/runtime/runtime.ts";
+import { migrateOwnTables, ownTablesStatus, pendingOwnTables } from "../../src/runtime/own_tables.ts";
+import { closeStores, openStores, sqlStore } from "../../src/runtime/runtime.ts";
 import { sql } from "../../src/runtime/sql.ts";
 import { createDatabase } from "../harness/postgres.ts";
 
@@ -71,6 +76,33 @@ describe("sql", () => {
       later = Bun.sleep(5).then(helper);
     });
     expect(await later).toEqual([{ one: 1 }]);
+  });
+
+  test("what goes into a transaction needs one that is open", async () => {
+    const greet = job<null>("greet", () => undefined);
+    let over: Tx | undefined;
+    await sql.tx(async (tx) => void (over = tx));
+    const nothing = sql as unknown as Tx;
+    await expect(greet.enqueue(null, { tx: over! })).rejects.toThrow(
+      'enqueue of job "greet" got a transaction that is over as its tx',
+    );
+    await expect(greet.enqueueMany([null], { tx: nothing })).rejects.toThrow("something that is no transaction");
+    await expect(cache.invalidate({ keys: ["k"], tx: over! })).rejects.toMatchObject({ code: "statement_invalid" });
+  });
+
+  test("scale's own tables are made once, also in a schema that somebody else made", async () => {
+    const inner = sqlStore("test");
+    const failure = () => sql.tx((tx) => cache.invalidate({ keys: ["k"], tx })).catch((error: unknown) => error);
+    expect(await failure()).toMatchObject({
+      code: "migrations_pending",
+      hint: expect.stringContaining("scale migrate"),
+    });
+    await sql.write`create schema scale`;
+    expect((await pendingOwnTables(inner)).map(({ name }) => name)).toEqual(["scale/001_outbox.sql"]);
+    const all = await Promise.all([migrateOwnTables(inner), migrateOwnTables(inner)]);
+    expect(all.flat()).toHaveLength(1);
+    expect(await ownTablesStatus(inner)).toMatchObject([{ name: "scale/001_outbox.sql", state: "applied" }]);
+    expect(await sql.read`select 1 from scale.outbox`).toEqual([]);
   });
 
   test("a mistake in the template is a rejection, not an exception", async () => {

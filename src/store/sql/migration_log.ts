@@ -31,10 +31,17 @@ export async function appliedMigrations(sql: SqlRunner, table = applicationTable
 /** A log that is named with its schema has that to itself. */
 export async function createLog(session: SqlSession, table = applicationTable): Promise<void> {
   const [schema, name] = table.split(".");
-  if (name !== undefined) await session.script(`create schema if not exists ${schema}`);
+  if (name !== undefined) await createSchema(session, schema!);
   await session.script(
     `create table if not exists ${table} (name text primary key, checksum text not null, applied_at timestamptz not null default now())`,
   );
+}
+
+/** Asked first: "if not exists" needs the right to create one even where it exists, made by somebody who has that right. */
+async function createSchema(session: SqlSession, schema: string): Promise<void> {
+  const text = `select to_regnamespace('${schema}') is not null as found`;
+  const [exists] = await session.query<{ found: boolean }>(statement(text));
+  if (!exists?.found) await session.script(`create schema if not exists ${schema}`);
 }
 
 export async function recordMigration(
