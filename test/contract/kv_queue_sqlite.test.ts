@@ -87,6 +87,28 @@ test("a file locked by another process is waited for", async () => {
   await holder.exited;
 });
 
+test("what leads to a job, and what was said of it, goes with it", async () => {
+  const path = `${directory}/notes.db`;
+  const queue = openQueue(`file:${path}`, { namespace: "n", deadLettersMax: 1 });
+  const consumer = queue.consumer("q", "ours");
+  await queue.enqueueOnce(
+    "q",
+    ["a", "b", "c", "d"].map((id) => ({ id, name: "j", payload: "{}" })),
+  );
+  const [a, b, c, d] = await consumer.take(4, 1_000, new AbortController().signal);
+  await consumer.report([a!, b!, c!, d!].map((lease) => ({ lease, value: "1" })));
+  for (const lease of [a!, b!, c!]) await queue.inspector.cancel(lease.id);
+  const dies = (lease: typeof a) => ({ to: "discarded", lease: lease!, attempts: 1, reason: "no" }) as const;
+  await consumer.settle([{ to: "completed", lease: a! }, dies(b), dies(c), dies(d)]);
+  const database = new Database(path, { readonly: true });
+  const rows = (table: string) => database.query(`SELECT id FROM ${table}`).values().flat();
+  expect(rows("job_entry")).toEqual(["d"]);
+  await queue.inspector.discard("q", ["q:d"]);
+  for (const table of ["job_entry", "job_progress", "job_cancel", "job"]) expect(rows(table)).toEqual([]);
+  database.close();
+  await queue.close();
+});
+
 test("expired rows are swept, a bounded number at a time", async () => {
   const path = `${directory}/swept.db`;
   const kv = openKv(`file:${path}`, { namespace: "n" });

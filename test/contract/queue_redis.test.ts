@@ -79,6 +79,29 @@ test("a job is no key of its own, a waiting one costs under 300 bytes, and of th
   expect(await client.hlen(`{${namespace}:q:memory}:done:jobs`)).toBe(1_000);
 });
 
+test("what leads to a job, and what was said of it, goes with it", async () => {
+  await client.flushall();
+  const consumer = queue.consumer("notes", "ours");
+  await queue.enqueueOnce(
+    "notes",
+    ["a", "b", "c", "d"].map((id) => ({ id, name: "j", payload: "{}" })),
+  );
+  const [a, b, c, d] = await consumer.take(4, 1_000, never);
+  await consumer.begin([a!, b!, c!, d!].map((lease) => ({ lease, alone: false })));
+  await consumer.report([a!, b!, c!, d!].map((lease) => ({ lease, value: "1" })));
+  for (const lease of [a!, b!, c!]) await queue.inspector.cancel(lease.id);
+  const keys = async () => (await client.keys("*notes}*")).map((key) => key.replace(/^.*\}:/, "")).toSorted();
+  expect(await keys()).toEqual(["cancel", "known", "moved", "progress", "started", "stream"]);
+  await consumer.settle([
+    { to: "completed", lease: a! },
+    { to: "cancelled", lease: b!, attempts: 1, reason: "cancelled" },
+    { to: "discarded", lease: c!, attempts: 1, reason: "no" },
+    { to: "discarded", lease: d!, attempts: 1, reason: "no" },
+  ]);
+  expect(await keys()).toEqual(["counts", "dead", "dead:jobs", "done", "done:jobs", "known", "stream"]);
+  expect(await client.xlen(`{${namespace}:q:notes}:stream`)).toBe(0);
+});
+
 test("while Redis is down an enqueue fails within its timeout, and soon at once", async () => {
   await redis.kill();
   expect(queue.enqueue("down", [job("j")])).rejects.toMatchObject({ code: "store_unavailable" });

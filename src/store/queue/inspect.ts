@@ -162,7 +162,8 @@ export function detailsOf(stored: StoredJob): JobDetails {
     ...summary,
     payload: completed ? undefined : payload,
     result: completed && payload !== "" ? payload : undefined,
-    progress: stored.progress,
+    // What an attempt before this said stays in the store until somebody says more.
+    progress: summary.state === "running" ? stored.progress : undefined,
     durationMs: completed ? ended?.durationMs : undefined,
     history,
     unique,

@@ -122,7 +122,7 @@ export class SqliteConsumer implements Consumer {
       const record = settlement.to === "completed" ? completedRecord(settlement) : envelopeAfter(settlement);
       kept.keepDone(database, this.#name, id, Date.now() + keepMs, record);
     }
-    kept.forgetNotes(database, this.#name, id, lease.entry);
+    kept.forgetOrders(database, this.#name, id);
     return true;
   }
 

@@ -154,7 +154,7 @@ export class SqliteInspector implements Inspector {
     database.query("DELETE FROM job WHERE id = ?1").run(job.entry);
     kept.keepDone(database, name, id, Date.now() + this.#limits.completedAge, cancelledRecord(job));
     kept.trimDone(database, name, this.#limits.completedMax);
-    kept.forgetNotes(database, name, id, job.entry);
+    kept.forgetOrders(database, name, id);
     kept.add(database, name, "cancelled", 1);
     return "cancelled";
   }

@@ -6,9 +6,11 @@ import type { Database } from "bun:sqlite";
 
 import type { Count } from "./inspect.ts";
 
-/** job_entry finds the row of a job whose id was chosen; every other job's id is its row's. */
+/** job_entry finds the row of a job whose id was chosen, and goes with it; every other job's id is its row's. */
 export const schema = `
 CREATE TABLE IF NOT EXISTS job_entry (queue TEXT NOT NULL, id TEXT NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY (queue, id)) WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS job_entry_row ON job_entry (entry);
+CREATE TRIGGER IF NOT EXISTS job_gone AFTER DELETE ON job BEGIN DELETE FROM job_entry WHERE entry = OLD.id; END;
 CREATE TABLE IF NOT EXISTS job_done (
   queue TEXT NOT NULL, id TEXT NOT NULL, until INTEGER NOT NULL, envelope TEXT NOT NULL, PRIMARY KEY (queue, id)
 ) WITHOUT ROWID;
@@ -50,12 +52,6 @@ export function trimDone(database: Database, queue: string, most: number): void 
 
 export function countDone(database: Database, queue: string): number {
   return database.query<{ jobs: number }, [string]>(doneCount).get(queue)!.jobs;
-}
-
-/** The job is gone: an id that was chosen leads nowhere. */
-export function forgetNotes(database: Database, queue: string, id: string, entry: string): void {
-  if (entry !== id) database.query("DELETE FROM job_entry WHERE queue = ?1 AND id = ?2").run(queue, id);
-  forgetOrders(database, queue, id);
 }
 
 /** Nobody is interested any more in how far it is, or has to stop it. */
