@@ -14,7 +14,7 @@ import {
   unmapped,
 } from "../src/std/forwarded.ts";
 import { isSafeRequestId, makeRequestId } from "../src/std/request_id.ts";
-import { beginTrace, continueTrace, type Trace } from "../src/std/traceparent.ts";
+import { continueTrace, newTraceparent } from "../src/std/traceparent.ts";
 import { type Fields, known } from "../src/wire/fields.ts";
 import type { RequestHead } from "../src/wire/message.ts";
 
@@ -39,7 +39,6 @@ export interface RewriteRules {
 
 export interface Rewritten {
   readonly requestId: string;
-  readonly traceId: string;
   /** The client as far as trusted proxies can tell. */
   readonly clientAddress: string;
   /** What the client's own connection was, as far as trusted proxies can tell. */
@@ -52,7 +51,7 @@ export interface Rewritten {
 export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rewritten {
   const claims = takeClaims(head.fields, peer);
   const requestId = claims?.requestId ?? makeRequestId();
-  const trace = traceOf(head.fields, claims, rules);
+  const traceparent = traceparentOf(head.fields, claims, rules);
   const origin = claims === undefined || !peer.isTrusted ? undefined : originOf(claims, peer, rules.trusted);
   const clientAddress = origin?.address ?? peer.address;
   const scheme = origin?.proto ?? "http";
@@ -71,9 +70,9 @@ export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rew
     "X-Request-Id",
     requestId,
     "traceparent",
-    trace.traceparent,
+    traceparent,
   ];
-  return { requestId, traceId: trace.id, clientAddress, scheme, added };
+  return { requestId, clientAddress, scheme, added };
 }
 
 /** Scheme and host stand with the client's own element: they are what its first proxy saw. */
@@ -175,11 +174,11 @@ function validHost(host: string | undefined): string | undefined {
 }
 
 /** Goes on with the trace that the request names, or begins one; then tracestate belongs to nothing. */
-function traceOf(fields: Fields, claims: Claims | undefined, { traceSample }: RewriteRules): Trace {
+function traceparentOf(fields: Fields, claims: Claims | undefined, { traceSample }: RewriteRules): string {
   const trace = claims?.traceparent === undefined ? undefined : continueTrace(claims.traceparent);
-  if (trace !== undefined) return trace;
+  if (trace !== undefined) return trace.traceparent;
   for (let index = 0; index < fields.count; index++) {
     if (fields.id(index) === known.tracestate) fields.drop(index);
   }
-  return beginTrace(traceSample === 1 || Math.random() < traceSample);
+  return newTraceparent(traceSample === 1 || Math.random() < traceSample);
 }

@@ -93,15 +93,23 @@ function putOptional(entry: AccessEntry): void {
   }
 }
 
+/** A phase that took no time, as on a connection that was kept, is left out. */
 function putTarget(target: string, { queue, connect, firstByte }: NonNullable<AccessEntry["phases"]>): void {
   put(',"target":"');
   put(target);
-  put('","queue_ms":');
-  putMilliseconds(queue);
-  put(',"connect_ms":');
-  putMilliseconds(connect);
-  put(',"first_byte_ms":');
-  putMilliseconds(firstByte);
+  put('"');
+  if (queue > 0) {
+    put(',"queue_ms":');
+    putMilliseconds(queue);
+  }
+  if (connect > 0) {
+    put(',"connect_ms":');
+    putMilliseconds(connect);
+  }
+  if (firstByte > 0) {
+    put(',"first_byte_ms":');
+    putMilliseconds(firstByte);
+  }
 }
 
 /** Appends a line of another kind, such as a job's. `fields` is JSON without its braces. */

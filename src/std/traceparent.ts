@@ -25,26 +25,34 @@ export function continueTrace(value: string): Trace | undefined {
 
 /** The trace that the value names, or a new one that nobody asked to record. */
 export function traceOf(value: string | null | undefined): Trace {
-  return continueTrace(value ?? "") ?? beginTrace(false);
+  return continueTrace(value ?? "") ?? continueTrace(newTraceparent(false))!;
 }
 
-const idBytes = 16;
-const parentBytes = 8;
-const bytesEach = idBytes + parentBytes;
+/** 00-32 digits-16 digits-01 */
+const valueCharacters = 55;
+const hyphens = [2, 35, 52];
 /** Made at a time: asking for random bytes one trace at a time costs more than all the rest of it. */
 const traces = 128;
-const random = Buffer.alloc(bytesEach * traces);
-let digits = "";
+const values = Buffer.alloc(valueCharacters * traces);
+const random = Buffer.alloc(values.length >> 1);
+let made = "";
 let next = traces;
 
-/** A new trace: random ids, marked as sampled or not. */
-export function beginTrace(isSampled: boolean): Trace {
-  if (next === traces) {
-    digits = crypto.getRandomValues(random).toString("hex");
-    next = 0;
+/** The value of traceparent for a new trace: random ids, marked as sampled or not. */
+export function newTraceparent(isSampled: boolean): string {
+  if (next === traces) makeMore();
+  const at = next++ * valueCharacters;
+  return isSampled ? made.slice(at, at + valueCharacters) : `${made.slice(at, at + valueCharacters - 1)}0`;
+}
+
+/** Random digits everywhere, and what stands between them written over. */
+function makeMore(): void {
+  values.write(crypto.getRandomValues(random).toString("hex"), 0, "latin1");
+  for (let at = 0; at < values.length; at += valueCharacters) {
+    values[at] = values[at + 1] = values[at + valueCharacters - 2] = 0x30;
+    values[at + valueCharacters - 1] = 0x31;
+    for (const hyphen of hyphens) values[at + hyphen] = 0x2d;
   }
-  const at = next++ * bytesEach * 2;
-  const id = digits.slice(at, at + idBytes * 2);
-  const parent = digits.slice(at + idBytes * 2, at + bytesEach * 2);
-  return { id, traceparent: `00-${id}-${parent}-${isSampled ? "01" : "00"}` };
+  made = values.toString("latin1");
+  next = 0;
 }

@@ -51,3 +51,10 @@ export function matchesAt(bytes: Uint8Array, start: number, end: number, word: U
   for (let index = 0; index < word.length; index++) if (bytes[start + index] !== word[index]) return false;
   return true;
 }
+
+/** Whether [start, end) is `text`, which is not empty. */
+export function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length || start === end) return false;
+  for (let index = 0; index < text.length; index++) if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  return true;
+}

@@ -244,7 +244,6 @@ test("each request is one access line and counts in the metrics", async () => {
     status: 200,
     bytes: 5,
     target: backend.address,
-    queue_ms: 0,
     connect_ms: expect.any(Number),
     first_byte_ms: expect.any(Number),
     total_ms: expect.any(Number),
@@ -272,8 +271,8 @@ test("an access line says in which phase the time went, over all targets that we
     return lb.log().find((each) => each.includes('"retries":1'));
   });
   const retried = JSON.parse(line) as { readonly [field: string]: number };
-  expect(retried).toMatchObject({ target: slow.address, status: 200, queue_ms: 0 });
+  expect(retried).toMatchObject({ target: slow.address, status: 200 });
   expect(retried["first_byte_ms"]).toBeGreaterThan(100);
-  const sum = retried["queue_ms"]! + retried["connect_ms"]! + retried["first_byte_ms"]!;
+  const sum = (retried["connect_ms"] ?? 0) + retried["first_byte_ms"]!;
   expect(retried["total_ms"]).toBeGreaterThanOrEqual(sum - 0.02);
 });

@@ -4,7 +4,7 @@
  */
 import { ScaleError } from "../../std/errors.ts";
 import { equalsIgnoringCase, known } from "../fields.ts";
-import { COLON, hostByte, ipLiteralByte, matchesAt, SLASH, SP, targetByte, tokenByte } from "../grammar.ts";
+import { COLON, hostByte, ipLiteralByte, isText, matchesAt, SLASH, SP, targetByte, tokenByte } from "../grammar.ts";
 import { length, type RequestHead } from "../message.ts";
 import { connectionOf, connectionOption, isHopByHop, persists } from "./connection_options.ts";
 import { Framing, notGiven } from "./framing.ts";
@@ -36,6 +36,7 @@ export class RequestParser extends HeadParser implements RequestHead {
   keepsAlive = true;
 
   readonly #framing = new Framing("request_malformed");
+  #lastAuthority = "";
   #hostFields = 0;
   #connectionFields = 0;
   #skippedEmptyLine = false;
@@ -176,6 +177,8 @@ export class RequestParser extends HeadParser implements RequestHead {
 
   /** uri-host [ ":" port ] (RFC 9110 §7.2): no userinfo, no slash, a port that is one. */
   #authorityAt(bytes: Buffer, start: number, end: number): string {
+    // Nearly every request names the host that the one before it named, which was found valid.
+    if (isText(bytes, start, end, this.#lastAuthority)) return this.#lastAuthority;
     let at = start;
     if (bytes[at] === 0x5b) {
       at++;
@@ -184,7 +187,7 @@ export class RequestParser extends HeadParser implements RequestHead {
     } else while (at < end && hostByte[bytes[at]!] === 1) at++;
     if (at === start || at > end) throw this.malformed("Host is not a host");
     if (at < end) this.#port(bytes, at, end);
-    return bytes.toString("latin1", start, end);
+    return (this.#lastAuthority = bytes.toString("latin1", start, end));
   }
 
   #port(bytes: Buffer, colon: number, end: number): void {

@@ -42,6 +42,7 @@ export const peers: readonly Peer[] = [
         `--listen=127.0.0.1:${port}`,
         `--run-dir=${directory}/run`,
         "--connections-max=16000",
+        "--requests-per-connection-max=1000000000",
         ...backends.map((backend) => `--backend=${backend}`),
       ],
     }),
