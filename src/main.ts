@@ -25,6 +25,7 @@ const programs: { readonly [C in Command]: () => Promise<Program> } = {
   dev: async () => (await import("./cli/dev.ts")).run,
   migrate: async () => withApplication((await import("./cli/migrate.ts")).run),
   jobs: async () => (await import("./cli/jobs.ts")).run,
+  doctor: async () => (await import("./cli/doctor.ts")).run,
   init: async () => (await import("./cli/init.ts")).run,
   control: async () => (await import("./cli/lb.ts")).run,
   postgres: async () => (await import("./cli/postgres.ts")).run,

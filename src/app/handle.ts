@@ -11,6 +11,7 @@ import { log } from "../ops/log.ts";
 import { collect, counter } from "../ops/metrics.ts";
 import { runIn } from "../runtime/context.ts";
 import { sessionCookie } from "../runtime/session_cookie.ts";
+import { repeatedNote } from "../runtime/statements.ts";
 import { networkTest } from "../std/cidr.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import type { Trust } from "../std/forwarded.ts";
@@ -190,6 +191,8 @@ export class Serving {
     if (this.#rules.servedBy) response.headers.set("x-served-by", this.#instance);
     if (this.#draining) response.headers.set("connection", "close");
     exchange.writePosition(response.headers);
+    const repeated = repeatedNote(exchange);
+    if (repeated !== undefined) response.headers.append("server-timing", repeated);
     if (session.cookie !== undefined) {
       response.headers.append("set-cookie", sessionCookie(session.cookie, secure, this.#rules.sessionLifetime));
     }

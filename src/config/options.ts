@@ -10,7 +10,7 @@ import * as kind from "./kinds.ts";
 import type { Routes, ServiceEntry } from "./services.ts";
 
 export const roles = ["lb", "app", "worker"] as const;
-export const tools = ["dev", "migrate", "init", "jobs", "postgres", "control"] as const;
+export const tools = ["dev", "migrate", "init", "jobs", "doctor", "postgres", "control"] as const;
 export type Role = (typeof roles)[number];
 export type Tool = (typeof tools)[number];
 /** A tool's word on the command line, where that is not its name. */
@@ -68,7 +68,7 @@ export const options = {
   runDir: {
     ...kind.path,
     default: ".scale/run",
-    commands: [...serving, "control"],
+    commands: [...serving, "control", "doctor"],
     help: "directory in which a running process leaves its addresses",
   },
   control: {
@@ -380,7 +380,7 @@ export const options = {
     ...kind.postgresUrl,
     env: ["DATABASE_URL"],
     secret: "password",
-    commands: [...runtime, "migrate"],
+    commands: [...runtime, "migrate", "doctor"],
     help: "PostgreSQL of the application; several hosts (A:5432,B:5432) for a primary that may change",
   },
   replicaUrl: {
@@ -453,6 +453,12 @@ export const options = {
     default: "30s",
     commands: runtime,
     help: "a statement that runs longer is cancelled; 0: none is",
+  },
+  repeatedStatements: {
+    ...kind.choice("count", "warn"),
+    default: "count",
+    commands: ["app"],
+    help: "warn: say where one answer sends the same statement more than ten times (N+1), and in Server-Timing",
   },
   migrate: {
     ...kind.choice("check", "auto"),
@@ -642,6 +648,13 @@ export const options = {
     switch: true,
     commands: ["jobs", "control"],
     help: "print JSON instead of a table",
+  },
+  database: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["doctor"],
+    help: "explain the statements that applications send here; name missing indexes",
   },
   force: { ...kind.onOff, default: "off", switch: true, commands: ["init"], help: "overwrite files that exist" },
 

@@ -117,6 +117,10 @@ export const metricTable = {
     help: "How far the replica is behind, at its last poll",
     labels: ["server"],
   },
+  sql_repeated_statements_total: {
+    type: "counter",
+    help: "Statements sent more than ten times for one answer (N+1)",
+  },
   cache_operations_total: {
     type: "counter",
     help: "Cache look-ups by outcome: hit, stale, miss, coalesced, error",

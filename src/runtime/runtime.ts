@@ -14,6 +14,7 @@ import type { Queue } from "../store/queue/queue.ts";
 import { openSql, type Sql, type SqlOptions } from "../store/sql/sql.ts";
 import { configureCache } from "./cache_store.ts";
 import { publishSqlMetrics } from "./sql_metrics.ts";
+import { configureStatements } from "./statements.ts";
 
 /** What every store can do, whatever it stores. */
 interface Store {
@@ -37,6 +38,7 @@ let prober: ReturnType<typeof setInterval> | undefined;
 /** Opens what the configuration names, without waiting for a connection. */
 export function openStores(config: Config): Stores {
   configureCache(config);
+  configureStatements(config);
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
   const queueUrl = queueUrlOf(config);
   const { namespace } = config;

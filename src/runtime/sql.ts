@@ -12,6 +12,7 @@ import { currentReader, currentWriter } from "./consistency.ts";
 import { JsonText } from "./json_text.ts";
 import { sqlStore } from "./runtime.ts";
 import { fragment, list, name, statementOf, type Value } from "./statement.ts";
+import { noteStatement } from "./statements.ts";
 import { committed, inTransaction, runningTransaction, type Transaction } from "./transaction.ts";
 
 type Options = Parameters<typeof Contract.tx>[1];
@@ -32,12 +33,12 @@ function tags(prefix: string, runner: (asked: string) => Runner): Tx {
 
   async function run<R extends object>(how: "read" | "write", strings: TemplateStringsArray, values: readonly Value[]) {
     const asked = `${prefix}.${how}`;
-    return runner(asked)[how]<R>(statementOf(asked, strings, values));
+    return runner(asked)[how]<R>(noted(statementOf(asked, strings, values)));
   }
 
   async function json(strings: TemplateStringsArray, values: readonly Value[]) {
     const asked = `${prefix}.json`;
-    return new JsonText(await runner(asked).json(statementOf(asked, strings, values)));
+    return new JsonText(await runner(asked).json(noted(statementOf(asked, strings, values))));
   }
 
   return {
@@ -46,6 +47,11 @@ function tags(prefix: string, runner: (asked: string) => Runner): Tx {
     json: (strings: TemplateStringsArray, ...values: readonly (Parameter | Fragment)[]) =>
       handled(json(strings, values)),
   };
+}
+
+function noted(statement: Statement): Statement {
+  noteStatement(statement.text);
+  return statement;
 }
 
 /** Reads where this request's or job's reads belong, writes on the primary. */

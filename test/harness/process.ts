@@ -157,7 +157,7 @@ export class ScaleProcess implements AsyncDisposable {
   }
 
   async #announced(wanted: "ready" | "listening"): Promise<boolean> {
-    this.#presence ??= readPresence(join(this.#runDir, `${this.#role}-${this.pid}.json`));
+    this.#presence ??= readPresence(join(this.runDir, `${this.#role}-${this.pid}.json`));
     if (this.#presence === undefined) return false;
     for (const { port } of [this.url, this.adminUrl].filter(Boolean).map((url) => new URL(url))) {
       this.#owned.ports.add(Number(port));
@@ -165,14 +165,14 @@ export class ScaleProcess implements AsyncDisposable {
     return wanted === "listening" || (await fetch(`${this.adminUrl}/readyz`, { keepalive: false })).ok;
   }
 
-  get #runDir(): string {
+  get runDir(): string {
     return join(this.#directory, "run");
   }
 
   #defaults(args: readonly string[]): string[] {
     const flags: string[] = [];
     if (["lb", "app", "dev"].includes(this.#role)) flags.push("--listen=127.0.0.1:0");
-    if (["lb", "app", "worker", "dev"].includes(this.#role)) flags.push(`--run-dir=${this.#runDir}`);
+    if (["lb", "app", "worker", "dev"].includes(this.#role)) flags.push(`--run-dir=${this.runDir}`);
     return flags.filter((flag) => !args.some((arg) => arg.startsWith(flag.slice(0, flag.indexOf("=") + 1))));
   }
 

@@ -127,7 +127,7 @@ describe("a wrong option", () => {
     ["[[balancer]]\nretries-max = 1", "[balancer] in FILE:1 is not a command"],
     [
       '[lb]\ndatabase-url = "postgres://db/x"',
-      "database-url in [lb] of FILE:2 is an option of app, worker, dev, migrate, not of lb",
+      "database-url in [lb] of FILE:2 is an option of app, worker, dev, migrate, doctor, not of lb",
     ],
     ["[worker]\nconcurency = 1", "concurency in [worker] of FILE:2 is not an option. Did you mean concurrency?"],
     ["[app.listen]\nport = 1", "listen in [app] of FILE:1 is a table, expected a value"],
