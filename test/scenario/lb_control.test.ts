@@ -127,6 +127,32 @@ describe("drain", () => {
   });
 });
 
+test("a deploy by drain, kill -9, restart and undrain loses no request", async () => {
+  const entry = join(import.meta.dir, "fixtures/hono.ts");
+  const start = (name: string, listen: string) =>
+    startScale(["--role=app", entry, `--instance=${name}`, `--listen=${listen}`, "--served-by", "--drain-delay=0"]);
+  const apps = [await start("a0", "127.0.0.1:0"), await start("b0", "127.0.0.1:0")];
+  const addresses = apps.map(({ url }) => new URL(url).host);
+  const socket = socketPath();
+  await using lb = await balancer(addresses, [`--control=${socket}`, "--access-log=off", "--slow-start=0"]);
+  await using traffic = load(`${lb.url}/hello/ada`, { connections: 8 });
+  for (const round of [1, 2]) {
+    for (const [index, address] of addresses.entries()) {
+      await ordered(socket, "drain", address);
+      apps[index]!.kill("SIGKILL");
+      await apps[index]!.stop();
+      const name = `${"ab"[index]}${round}`;
+      apps[index] = await start(name, address);
+      await ordered(socket, "undrain", address);
+      await eventually(() => (traffic.servedBy.get(name) ?? 0) > 20, { what: `requests to ${name}` });
+    }
+  }
+  await traffic.stop();
+  expect(traffic.failures()).toEqual({});
+  expect(traffic.ok).toBeGreaterThan(100);
+  for (const app of apps) await app.stop();
+});
+
 test("pause holds requests back and resume loses none of them", async () => {
   using one = named("one");
   const socket = socketPath();
