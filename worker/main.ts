@@ -21,7 +21,7 @@ import {
   storeStates,
 } from "../src/runtime/runtime.ts";
 import { scheduleTable } from "../src/runtime/schedule.ts";
-import { messageOf } from "../src/std/errors.ts";
+import { messageOf, ScaleError } from "../src/std/errors.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
 import { QueueConsumer } from "./consumer.ts";
@@ -91,6 +91,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   );
 
   await connectStores(life.draining);
+  if (!life.draining.aborted) await warnOfDangers(queue, config.strict);
   if (!life.draining.aborted) await application.definition.onStart?.();
   life.onClose("application", () => application.definition.onStop?.());
   life.onClose("jobs", consume(consumers, config, queue, life.draining));
@@ -180,6 +181,20 @@ async function handBackUnseen({ source, queue }: QueueConsumer): Promise<void> {
     log.warn({ queue }, `leases are left to run out: ${messageOf(error)}`);
   }
   await source.close();
+}
+
+/** What may lose jobs is said once, at start. Throws store_unsafe with --strict. */
+async function warnOfDangers(queue: Queue, strict: boolean): Promise<void> {
+  const dangers = await queue.dangers().catch((error: unknown) => {
+    log.warn({}, `whether the queue's store is set up for a queue is not known: ${messageOf(error)}`);
+    return [];
+  });
+  if (strict && dangers.length > 0) {
+    throw new ScaleError("store_unsafe", `the queue's store may lose jobs: ${dangers.join("; ")}`, {
+      hint: "without --strict it is a warning",
+    });
+  }
+  for (const danger of dangers) log.warn({}, danger);
 }
 
 function readiness(life: Lifecycle, consumers: readonly QueueConsumer[]): Readiness {

@@ -11,7 +11,7 @@ import type { Consumer, Lease } from "../src/store/queue/queue.ts";
 /** How long one take waits for a job. Also how old the last successful take of an idle worker can be. */
 const takeWaitMs = 2_000;
 const outageMsBase = 50;
-const outageMsMax = 500;
+const outageMsMax = 250;
 const notAllowedMs = 50;
 
 export interface TakingOptions {

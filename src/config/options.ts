@@ -536,6 +536,13 @@ export const options = {
     commands: runtime,
     help: "what enqueueing waits for: the queue's memory, or one replica of its Redis that has it too",
   },
+  strict: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["worker"],
+    help: "refuse to start on a Redis that may lose jobs: one that evicts, or has no append-only file",
+  },
   jobLease: {
     ...kind.duration("100ms", "24d"),
     default: "10s",

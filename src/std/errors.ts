@@ -28,6 +28,7 @@ export const errorCodes = {
   configuration_invalid: operator(78),
   entry_invalid: operator(78),
   store_not_configured: operator(78),
+  store_unsafe: operator(78),
   address_taken: operator(1),
   directory_locked: operator(1),
   migration_failed: operator(1),

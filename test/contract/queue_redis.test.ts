@@ -5,6 +5,7 @@ import type { Redis } from "ioredis";
 
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
+import { RedisConnection } from "../../src/store/redis/connection.ts";
 import { freshNamespace, type RedisServer, startRedis } from "../harness/redis.ts";
 
 setDefaultTimeout(60_000);
@@ -187,6 +188,34 @@ test("a consumer takes again within 1.5 s of Redis answering, and what was ackno
   // The first was delivered before the kill or after it: a lease either way, and never lost.
   const names = [first, ...(await takeOrReclaim(consumer))].map(({ id }) => id);
   expect(ids).toEqual(expect.arrayContaining(names));
+});
+
+test("a client that does not come back by itself is made anew", async () => {
+  const connection = new RedisConnection(redis.url, { name: "lost", onLostReply: "fail", operationTimeoutMs: 1_000 });
+  const ping = () => connection.run("ping", (each) => each.ping());
+  expect(await ping()).toBe("PONG");
+  const lost = connection.client;
+  // Its end, for the driver: it connects no more.
+  lost.disconnect();
+  await until(() =>
+    ping()
+      .then((pong) => pong === "PONG")
+      .catch(() => false),
+  );
+  expect(connection.client).not.toBe(lost);
+  connection.close();
+});
+
+test("how a server may lose jobs is told: one that evicts, and one without an append-only file", async () => {
+  expect(await queue.dangers()).toEqual([]);
+  await client.config("SET", "maxmemory-policy", "allkeys-lru");
+  await client.config("SET", "appendonly", "no");
+  expect(await queue.dangers()).toEqual([
+    expect.stringContaining("allkeys-lru"),
+    expect.stringContaining("appendonly"),
+  ]);
+  await client.config("SET", "appendonly", "yes");
+  await client.config("SET", "maxmemory-policy", "noeviction");
 });
 
 test("what was delivered to a connection that broke is still held by its owner", async () => {

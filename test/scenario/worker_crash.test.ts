@@ -149,3 +149,33 @@ test("a job that hangs beyond its timeout is ended with its process, and runs el
   await hung.stop();
   await queue.close();
 });
+
+test("a worker that is killed: all its jobs run elsewhere within 15 s, as it comes out of the box", async () => {
+  const flags = [
+    "--role=worker",
+    entry,
+    `--namespace=${freshNamespace()}`,
+    `--redis-url=${await queueDrivers["redis"]!()}`,
+  ];
+  const queue = openQueue(flags[3]!.slice("--redis-url=".length), {
+    namespace: flags[2]!.slice("--namespace=".length),
+  });
+  const file = freshTrace();
+  const victim = await startScale(flags);
+  const ids = await queue.enqueue(
+    "default",
+    Array.from({ length: 10 }, () => ({ name: "wait", payload: JSON.stringify({ file }) })),
+  );
+  await eventually(() => readTrace(file, "begin").length === ids.length);
+  await using other = await startScale(flags);
+  victim.kill("SIGKILL");
+  const killedAt = performance.now();
+  const again = () => readTrace(file, "begin").filter(({ pid }) => pid === other.pid);
+  await eventually(() => again().length === ids.length, { timeout: 20_000 });
+  expect(performance.now() - killedAt).toBeLessThan(15_000);
+  expect(again().every(({ attempt }) => attempt === 2)).toBe(true);
+  await Bun.write(`${file}.go`, "");
+  await eventually(async () => (await queue.stats("default")).running === 0);
+  await victim.stop();
+  await queue.close();
+});

@@ -151,6 +151,8 @@ export interface Queue {
   deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]>;
 
   ping(): Promise<void>;
+  /** In which ways the store, as it is set up, may lose jobs it has answered for: one sentence each, with what to do. */
+  dangers(): Promise<readonly string[]>;
   /** Idempotent. Closes its consumers too. */
   close(): Promise<void>;
 }

@@ -13,6 +13,7 @@ import { deadLetterOf } from "./lease.ts";
 import { knownJobsMax, knownJobsMs, queueFull, type QueueLimits } from "./limits.ts";
 import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { RedisConsumer } from "./redis_consumer.ts";
+import { dangersOf } from "./redis_dangers.ts";
 import { RedisInspector } from "./redis_inspector.ts";
 import { keysOf, queuesKey } from "./redis_keys.ts";
 import { group } from "./redis_lease_scripts.ts";
@@ -90,7 +91,7 @@ export class RedisQueue implements Queue {
   async #add(queue: string, job: NewJob): Promise<string> {
     const { stream } = keysOf(this.#limits.namespace, queue);
     const envelope = encodeEnvelope(job);
-    const id = await this.#connection.run("enqueue", (client) => client.xadd(stream, "*", "job", envelope));
+    const id = await this.#write((client) => client.xadd(stream, "*", "job", envelope));
     return `${queue}:${id}`;
   }
 
@@ -118,7 +119,7 @@ export class RedisQueue implements Queue {
   }
 
   /** Answers once the jobs are where --queue-durability wants them. */
-  #write(enqueue: (client: Redis) => Promise<ScriptReply>): Promise<ScriptReply> {
+  #write<T extends ScriptReply>(enqueue: (client: Redis) => Promise<T>): Promise<T> {
     const write = () => this.#connection.run("enqueue", enqueue);
     return this.#replicas ? this.#replicas.confirmed(write) : write();
   }
@@ -207,6 +208,11 @@ export class RedisQueue implements Queue {
 
   async ping(): Promise<void> {
     await this.#connection.run("answer a ping", (client) => client.ping());
+  }
+
+  async dangers(): Promise<readonly string[]> {
+    const info = await this.#connection.run("tell how it is set up", (client) => client.info());
+    return dangersOf(info);
   }
 
   async close(): Promise<void> {

@@ -52,10 +52,10 @@ export class RedisConsumer implements Consumer {
       unpipelined: true,
       onLostReply: "fail",
       operationTimeoutMs: graceMs,
-    });
-    this.#reader.client.on("ready", () => {
-      this.#readerId = this.#reader.client.client("ID");
-      this.#readerId.catch(() => undefined);
+      onReady: (client) => {
+        this.#readerId = client.client("ID");
+        this.#readerId.catch(() => undefined);
+      },
     });
   }
 

@@ -123,6 +123,11 @@ export class SqliteQueue implements Queue {
     this.#store.run("answer a ping", (database) => database.query("SELECT 1").get());
   }
 
+  /** A process that dies loses nothing, and nothing is evicted. */
+  dangers(): Promise<readonly string[]> {
+    return Promise.resolve([]);
+  }
+
   async close(): Promise<void> {
     this.#store.close();
   }

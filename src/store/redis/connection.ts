@@ -23,27 +23,43 @@ export interface RedisOptions {
   readonly operationTimeoutMs: number;
   /** Each command is written at once, on its own: for blocking ones, and where it must be out before something else happens. */
   readonly unpipelined?: boolean;
+  /** Called with the driver's client each time it is connected. */
+  readonly onReady?: (client: Redis) => void;
   readonly onState?: ((from: ConnectionState, to: ConnectionState, reason: string) => void) | undefined;
 }
 
 const connectTimeoutMs = 2_000;
 /** A consumer that sleeps on after Redis came back is an outage of its own: never wait longer than this. */
-const reconnectDelayMsMax = 1_000;
+const reconnectDelayMsMax = 500;
+/** A client that has not come back for so long is given up and made anew: its server may be back for long, and it not know. */
+const rebuildAfterMs = 5_000;
+const watchIntervalMs = 1_000;
 /** A socket on which nothing answers for this long is dead, whatever TCP believes. */
 const silentSocketMs = 5_000;
 
 export class RedisConnection {
-  readonly client: Redis;
+  readonly #url: string;
   readonly #options: RedisOptions;
+  readonly #watch: ReturnType<typeof setInterval>;
+  #client: Redis;
+  #awayAt = performance.now();
   readonly #where: string;
   #state: ConnectionState = "connecting";
   #lastError = "";
   #connects = 0;
 
   constructor(url: string, options: RedisOptions) {
+    this.#url = url;
     this.#options = options;
     this.#where = placeOf(url);
-    this.client = new Redis(url, {
+    this.#client = this.#connect();
+    this.#watch = setInterval(() => this.#rebuildIfLost(), watchIntervalMs);
+    this.#watch.unref();
+  }
+
+  #connect(): Redis {
+    const options = this.#options;
+    const client = new Redis(this.#url, {
       connectionName: options.name,
       connectTimeout: connectTimeoutMs,
       socketTimeout: silentSocketMs,
@@ -55,15 +71,33 @@ export class RedisConnection {
       reconnectOnError: (error) => error.message.startsWith("READONLY"),
       retryStrategy: (times) => this.#reconnectDelayMs(times),
     });
-    this.client.on("ready", () => {
+    client.on("ready", () => {
       this.#connects++;
       this.#become("ready", "connected");
+      options.onReady?.(client);
     });
-    this.client.on("close", () => {
-      if (options.onLostReply === "fail") this.#failUnanswered();
+    client.on("close", () => {
+      if (options.onLostReply === "fail") failUnanswered(client);
       if (this.#state === "ready") this.#become("connecting", "connection lost");
     });
-    this.client.on("error", (error: Error) => (this.#lastError = messageOf(error)));
+    client.on("error", (error: Error) => (this.#lastError = messageOf(error)));
+    return client;
+  }
+
+  /** The driver's client, for what is not run(). Another one after an outage. */
+  get client(): Redis {
+    return this.#client;
+  }
+
+  #rebuildIfLost(): void {
+    if (this.#state === "ready" || this.#state === "closed") return;
+    if (performance.now() - this.#awayAt < rebuildAfterMs) return;
+    this.#awayAt = performance.now();
+    const lost = this.#client;
+    this.#client = this.#connect();
+    lost.removeAllListeners();
+    lost.on("error", () => undefined);
+    lost.disconnect();
   }
 
   get state(): ConnectionState {
@@ -81,22 +115,11 @@ export class RedisConnection {
       throw this.#unavailable(what, `the connection is ${this.#state}`);
     const limitMs = timeoutMs ?? this.#options.operationTimeoutMs;
     try {
-      return await withDeadline(operation(this.client), limitMs, () => this.#late(what, limitMs));
+      return await withDeadline(operation(this.#client), limitMs, () => this.#late(what, limitMs));
     } catch (error) {
       if (error instanceof ScaleError) throw error;
       throw this.#unavailable(what, messageOf(error), error);
     }
-  }
-
-  /**
-   * What was sent and not answered will not be. The driver only forgets it when it reconnects at once, and waits for ever for the batch
-   * that it was part of, with everything after it.
-   */
-  #failUnanswered(): void {
-    const driver = this.client as unknown as {
-      flushQueue(error: Error, which: { readonly offlineQueue: boolean }): void;
-    };
-    driver.flushQueue(new Error("the connection was lost before it answered"), { offlineQueue: false });
   }
 
   #late(what: string, limitMs: number): ScaleError {
@@ -109,7 +132,8 @@ export class RedisConnection {
   close(): void {
     if (this.#state === "closed") return;
     this.#become("closed", "closed by us");
-    this.client.disconnect();
+    clearInterval(this.#watch);
+    this.#client.disconnect();
   }
 
   #reconnectDelayMs(times: number): number {
@@ -121,6 +145,7 @@ export class RedisConnection {
   #become(to: ConnectionState, reason: string): void {
     const from = this.#state;
     if (from === to || from === "closed") return;
+    if (from === "ready") this.#awayAt = performance.now();
     this.#state = to;
     this.#options.onState?.(from, to, redactUrls(reason));
   }
@@ -138,6 +163,17 @@ export class RedisConnection {
 export function isReply(error: unknown, code: string): boolean {
   const reply = error instanceof ScaleError ? error.cause : error;
   return reply instanceof ReplyError && messageOf(reply).includes(code);
+}
+
+/**
+ * What was sent and not answered will not be. The driver only forgets it when it reconnects at once, and waits for ever for the batch
+ * that it was part of, with everything after it.
+ */
+function failUnanswered(client: Redis): void {
+  const driver = client as unknown as {
+    flushQueue(error: Error, which: { readonly offlineQueue: boolean }): void;
+  };
+  driver.flushQueue(new Error("the connection was lost before it answered"), { offlineQueue: false });
 }
 
 function placeOf(url: string): string {
