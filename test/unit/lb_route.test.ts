@@ -1,5 +1,6 @@
 /** Who serves a request, by host, path and scheme; paths that could mean two things; redirects; header rules. */
 import { describe, expect, test } from "bun:test";
+import { posix } from "node:path";
 
 import { HeaderRules } from "../../lb/header_rules.ts";
 import { redirectResponse } from "../../lb/redirect.ts";
@@ -123,6 +124,58 @@ describe("a path that servers read differently", () => {
   ])("%s: %s", (target, expected) => {
     expect(found(routes, "x", target)).toBe(expected);
   });
+});
+
+/** Ways in which servers are known to read a path. */
+const readings: { readonly [server: string]: (path: string) => string } = {
+  "a URL parser": (path) => new URL(`http://x${path}`).pathname,
+  "decode, then clean": (path) => posix.normalize(decoded(path)),
+  "clean, then decode": (path) => decoded(posix.normalize(path)),
+  "decode, slashes either way, clean": (path) => posix.normalize(decoded(path).replaceAll("\\", "/")),
+  "without parameters": (path) => posix.normalize(decoded(path.replaceAll(/;[^/]*/g, ""))),
+  "parameters last": (path) => posix.normalize(decoded(path)).replaceAll(/;[^/]*/g, ""),
+  "merged slashes only": (path) => path.replaceAll(/\/+/g, "/"),
+};
+
+function decoded(path: string): string {
+  return path.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+test("no server reads a path that was routed elsewhere as one below /admin", () => {
+  const routes = table([service("public", {}), service("admin", { paths: ["/admin"] })]);
+  const pieces = [
+    "/",
+    "/",
+    "//",
+    "admin",
+    "admin",
+    "public",
+    ".",
+    "..",
+    "%2e",
+    "%2F",
+    "%5c",
+    "\\",
+    ";x",
+    "%61dmin",
+    "%",
+    "%3b",
+    "a",
+  ];
+  // A linear congruential generator, so that a failure can be had again.
+  let seed = 20_261_124;
+  const random = (below: number) => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
+  const outcomes = new Map<string, number>();
+  for (let n = 0; n < 20_000; n++) {
+    const path = `/${Array.from({ length: 1 + random(6) }, () => pieces[random(pieces.length)]).join("")}`;
+    const outcome = found(routes, "x", path);
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    if (outcome !== "public") continue;
+    for (const [server, read] of Object.entries(readings)) {
+      if (/^\/+admin(?:\/|$)/.test(read(path))) throw new Error(`${server} reads ${path} as ${read(path)}`);
+    }
+  }
+  expect([...outcomes.keys()].toSorted()).toEqual(["admin", "public", "request_malformed"]);
 });
 
 describe("redirects", () => {
