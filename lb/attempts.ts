@@ -37,7 +37,6 @@ export class Attempts {
     if (head.bodyLength > 0 || head.bodyLength === length.unknown) {
       this.replay = new Replay(balancer.config.replayBytesMax);
     }
-    balancer.retryBudget.deposit();
   }
 
   /** Retries so far. */
@@ -49,11 +48,17 @@ export class Attempts {
   choose(): Target | undefined {
     const target = this.service.pick(this.#tried, this.#clientAddress, this.#stickyToken);
     if (target === undefined) return undefined;
-    if (this.#firstAt === 0) this.#firstAt = clock.now;
+    if (this.#firstAt === 0) this.#begin();
     this.target = target;
     target.requestsInFlight++;
     target.requests++;
     return target;
+  }
+
+  /** What is refused before it comes to a target earns no retries for others. */
+  #begin(): void {
+    this.#firstAt = clock.now;
+    this.#balancer.retryBudget.deposit();
   }
 
   /** Whether a target may have a place later. */
@@ -73,6 +78,7 @@ export class Attempts {
    * tried on a new connection, "no" if that was it.
    */
   after(failure: Failure): "no" | "elsewhere" | "same" {
+    if (failure === "begun") return "no";
     const { config, retryBudget, counters } = this.#balancer;
     const tried = [...this.#tried, this.target!];
     const verdict = retryVerdict(failure, {

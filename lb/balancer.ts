@@ -18,7 +18,7 @@ export interface Counters {
   readonly sent: Traffic;
   exchangesInFlight: number;
   /** By what went wrong before. */
-  readonly retries: { [F in Failure]: number };
+  readonly retries: { [F in Exclude<Failure, "begun">]: number };
   tunnels: number;
   tunnelsOpen: number;
 }
@@ -47,6 +47,6 @@ export function noCounts(): Counters {
     exchangesInFlight: 0,
     tunnels: 0,
     tunnelsOpen: 0,
-    retries: { connect: 0, unsent: 0, stale: 0, unanswered: 0, status: 0, begun: 0 },
+    retries: { connect: 0, unsent: 0, stale: 0, unanswered: 0, status: 0 },
   };
 }

@@ -89,18 +89,15 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   /** Does what the route says. */
   start(): void {
     const answer = this.#refusal ?? this.#tooLarge(this.#head.bodyLength) ?? answerOf(this.#route, this.#head);
-    if (answer === undefined) this.#attempt();
+    if (answer === undefined) this.proceed();
     else if (answer instanceof ScaleError) this.#fail(answer);
     else this.#answer(answer);
   }
 
-  /** Sends the request to a target, or lets it wait behind those that wait already. */
-  #attempt(): void {
-    if (this.#attempts!.service.queue.depth > 0) this.#wait();
-    else this.proceed();
-  }
-
-  /** Sends the request to a target, or to the next one. */
+  /**
+   * Sends the request to a target, or to the next one, or lets it wait. Room that is there now is room that those who wait already had
+   * no use for (wait_queue.ts).
+   */
   proceed(): void {
     const target = this.#attempts!.choose();
     if (target === undefined) return this.#wait();
@@ -202,16 +199,21 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     const tooLarge = this.#tooLarge(this.#requestBytes);
     if (tooLarge !== undefined) return this.downstreamFailed(tooLarge);
     this.#attempts?.replay?.keep(bytes, start, end);
-    if (this.#upstream === undefined) return;
-    const isTaken = pump(this.#downstream, this.#upstream, bytes, start, end);
+    if (!this.#isWithTarget) return;
+    const isTaken = pump(this.#downstream, this.#upstream!, bytes, start, end);
     this.#await(isTaken);
   }
 
   requestEnd(trailers: Fields | undefined): void {
     this.#isRequestRead = true;
-    if (this.#upstream === undefined) return;
+    if (!this.#isWithTarget) return;
     this.#await(false);
-    this.#upstream.endBody(this.#passable(trailers));
+    this.#upstream!.endBody(this.#passable(trailers));
+  }
+
+  /** Between attempts there is no connection, or none yet. */
+  get #isWithTarget(): boolean {
+    return (this.#phase === "waiting" || this.#phase === "answering") && this.#upstream !== undefined;
   }
 
   downstreamDrained(hasRoom: boolean): void {

@@ -1,5 +1,6 @@
 /** The data plane's services and the way to them, one set a process. They follow the World, by name: what stays keeps its connections and counters. */
 import { noRoutes, type Routes } from "../src/config/services.ts";
+import { asEvent } from "../src/io/connection.ts";
 import { RouteTable } from "./route.ts";
 import { type MakePool, Service } from "./service.ts";
 import type { Report, ServiceLoad, World } from "./world.ts";
@@ -30,7 +31,12 @@ export class Services {
     return this.#table;
   }
 
+  /** An event of its own: a World comes from timers and messages, and requests that waited may go on because of it. */
   apply(world: World): void {
+    asEvent(() => this.#follow(world));
+  }
+
+  #follow(world: World): void {
     const gone = new Map(this.#byName);
     let isNew = false;
     this.#byName.clear();

@@ -1,5 +1,6 @@
 /**
- * Requests that wait for a target to have room, first come first served. Invariant: bounded in number by `depthMax` and in time by
+ * Requests that wait for a target to have room, first come first served: whoever makes room calls `advance` at once, so that who comes
+ * later finds only what none of these could use (a request that was tried on a target does not go there again). Invariant: bounded in number by `depthMax` and in time by
  * each request's own deadline. When it is full the newest is turned away: those before it have waited, and a client that is told at
  * once can go elsewhere.
  */

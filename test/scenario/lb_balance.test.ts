@@ -83,6 +83,23 @@ describe("max_connections", () => {
     expect((await Promise.all([first, second])).map(bodyOf)).toEqual(["a", "a"]);
   });
 
+  test("makes nobody wait behind a request that has no use for the room there is", async () => {
+    using full = holding("full");
+    using other = rawBackend((peer, head) =>
+      head.startsWith("GET /reset ") ? peer.reset() : peer.send(answer("other")),
+    );
+    await using lb = await balancer([`${full.address},max_connections=1`, other]);
+    const held = [exchange(lb.url, get("/", closing)), exchange(lb.url, get("/", closing))];
+    await eventually(() => full.heads.length === 1 && other.heads.length === 1);
+    const retried = exchange(lb.url, get("/reset", closing));
+    await eventually(async () => (await metric(lb.adminUrl, "lb_queue_depth")) === 1);
+    expect(bodyOf(await exchange(lb.url, get("/", closing)))).toBe("other");
+    full.release();
+    await eventually(() => full.heads.length === 2);
+    full.release();
+    expect((await Promise.all([...held, retried])).map(bodyOf).toSorted()).toEqual(["full", "full", "other"]);
+  });
+
   test("does not keep a place for a client that leaves the queue", async () => {
     using backend = holding("a");
     await using lb = await balancer([`${backend.address},max_connections=1`]);

@@ -91,9 +91,11 @@ function scene() {
   const client = new Socket();
   const target = new Socket();
   let upstream: Http1Upstream | undefined;
+  const network = { isSlow: false };
+  const connect = () => upstream!.connected(target as unknown as TcpSocket);
   const pool: Pool = new ScriptedPool((user) => {
     upstream = new Http1Upstream(pool, config, user);
-    upstream.connected(target as unknown as TcpSocket);
+    if (!network.isSlow) connect();
     return upstream;
   }, config);
   const services = new Services(
@@ -129,6 +131,9 @@ function scene() {
     isOpen: () => open.size > 0,
     fromClient: (text: string) => received(downstream, text),
     fromTarget: (text: string) => received(upstream!, text),
+    network,
+    /** The connection is made that was waited for. */
+    connects: () => event(connect),
     targetIsGone: () => event(() => upstream!.closed(undefined)),
     /** The client, or the target, takes `bytes` more. */
     clientTakes: (bytes: number) => {
@@ -313,6 +318,19 @@ describe("a request whose connection ends without an answer", () => {
     target.room = Number.POSITIVE_INFINITY;
     targetIsGone();
     fromClient("llo");
+    expect(target.sent).toEndWith("\r\n\r\nhello");
+  });
+
+  test("keeps what comes of its body while the next connection is made", () => {
+    const { target, network, fromClient, targetIsGone, connects } = scene();
+    target.room = 0;
+    fromClient(post.slice(0, -3));
+    target.room = Number.POSITIVE_INFINITY;
+    network.isSlow = true;
+    targetIsGone();
+    fromClient("llo");
+    expect(target.sent).toBe("");
+    connects();
     expect(target.sent).toEndWith("\r\n\r\nhello");
   });
 
