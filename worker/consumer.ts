@@ -21,9 +21,10 @@ import { count, explain } from "./outcome.ts";
 import { Pace } from "./pace.ts";
 import { jobsToTake } from "./prefetch.ts";
 import { Progress } from "./progress.ts";
-import { aloneMsOf, attemptOf, cancelled, refused, released, type Verdict, verdictOf } from "./retry.ts";
+import { attemptOf, cancelled, refused, released, type Verdict, verdictOf } from "./retry.ts";
 import { Settler } from "./settler.ts";
 import type { Slots, SlotUser } from "./slots.ts";
+import { type Solitude, solitudeOf } from "./solitude.ts";
 import { Taking } from "./taking.ts";
 
 export interface QueueConsumerOptions {
@@ -124,9 +125,10 @@ export class QueueConsumer implements SlotUser {
     for (const lease of leases) {
       const held = this.#holding.add(lease);
       if (held === undefined) continue;
+      const solitude = solitudeOf(lease);
       const verdict = refused(lease, this.#options.definitions.get(lease.name));
       if (verdict) void this.#settle(held, verdict, undefined);
-      else if (aloneMsOf(lease) > 0) void this.#runAlone(held);
+      else if (solitude) void this.#runAlone(held, solitude);
       else this.#holding.buffer.push(held);
     }
     if (this.#paused) void this.#handBackWaiting();
@@ -211,10 +213,10 @@ export class QueueConsumer implements SlotUser {
   }
 
   /** A job whose worker died before: nothing starts beside it for a while. */
-  async #runAlone(held: Held): Promise<void> {
+  async #runAlone(held: Held, { waitMs, aloneMs }: Solitude): Promise<void> {
     const { slots } = this.#options;
-    const { alone, letOthers } = await slots.takeAlone();
-    const timer = setTimeout(letOthers, aloneMsOf(held.lease));
+    const { alone, letOthers } = await slots.takeAlone(waitMs);
+    const timer = setTimeout(letOthers, aloneMs);
     try {
       if (this.#draining || !this.#begin(held)) return;
       if (await this.#note([{ lease: held.lease, alone }])) await this.#run(held);

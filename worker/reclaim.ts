@@ -2,14 +2,14 @@
  * Jobs in time: those of silent workers are taken over, those that are due made available. Two rhythms per queue; each step is one
  * atomic transition of the store, so any number of workers may do the same. Keeping our own leases is heartbeat.ts.
  *
- * With a lease of 10 s a killed worker's jobs run elsewhere after 10–13 s.
+ * With a lease of 10 s a killed worker's jobs run elsewhere after 10–12 s.
  */
 import { log } from "../src/ops/log.ts";
 import type { QueueConsumer } from "./consumer.ts";
 import { countRecovered } from "./job_metrics.ts";
 import { repeat } from "./repeat.ts";
 
-const looksPerLease = 10 / 3;
+const looksPerLease = 5;
 const promoteBatchMax = 1_000;
 /** Also how late a job delayed by another process can become known here. */
 const promoteIntervalMsMax = 500;

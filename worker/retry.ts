@@ -41,21 +41,9 @@ export interface Policy {
 const postponeMs = 15_000;
 /** Workers a job may take with it, whatever its attempts. */
 const deathsMax = 3;
-/** How long a job keeps others from starting beside it after its first worker died, and after more did. */
-const aloneMs = { once: 150, often: 30_000 } as const;
-
 /** The number of the attempt that a lease is for; the first is 1. */
 export function attemptOf(lease: Pick<Lease, "attempts" | "starts">): number {
   return lease.attempts + lease.starts + 1;
-}
-
-/**
- * How long nothing may start beside a job, 0 where it is under no suspicion. One death is mostly a deploy or a machine, and the fleet
- * must not run one job at a time for it; a job that dies twice gets the time to show whether it was the one.
- */
-export function aloneMsOf({ starts }: Pick<Lease, "starts">): number {
-  if (starts === 0) return 0;
-  return starts === 1 ? aloneMs.once : aloneMs.often;
 }
 
 /** After the attempt with this number. */

@@ -24,9 +24,6 @@ export interface AloneSlot {
   readonly letOthers: () => void;
 }
 
-/** Time that other jobs have to end before one that should be alone starts beside them. */
-const aloneWaitMs = 1_000;
-
 export class Slots {
   readonly max: number;
   #free: number;
@@ -77,11 +74,11 @@ export class Slots {
     });
   }
 
-  /** One caller at a time; the others wait for their turn. */
-  async takeAlone(): Promise<AloneSlot> {
+  /** What runs has `waitMs` to end before the slot is taken beside it. One caller at a time; the others wait for their turn. */
+  async takeAlone(waitMs: number): Promise<AloneSlot> {
     while (!this.#open) await new Promise<void>((next) => this.#alone.push(next));
     this.#open = false;
-    const late = Bun.sleep(aloneWaitMs).then(() => true);
+    const late = Bun.sleep(waitMs).then(() => true);
     while (this.used > 0 && !(await Promise.race([late, this.#aRelease().then(() => false)])));
     while (this.#free === 0) await this.#aRelease();
     this.#free--;

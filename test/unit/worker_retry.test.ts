@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 
-import { aloneMsOf, attemptOf, postponed, verdictBefore, verdictOf } from "../../worker/retry.ts";
+import { attemptOf, postponed, verdictBefore, verdictOf } from "../../worker/retry.ts";
+import { solitudeOf } from "../../worker/solitude.ts";
 
 const policy = { attemptsMax: 10, backoff: { baseMs: 15_000, maxMs: 3_600_000 } };
 const failed = { kind: "failed", reason: "no" } as const;
@@ -82,5 +83,5 @@ test("a job of few attempts outlives workers that died with others beside it, bu
 });
 
 test("a job is alone only where it is under suspicion", () => {
-  expect([0, 1, 2, 5].map((starts) => aloneMsOf({ starts }))).toEqual([0, 150, 30_000, 30_000]);
+  expect([0, 1, 2, 5].map((starts) => solitudeOf({ starts })?.aloneMs)).toEqual([undefined, 100, 30_000, 30_000]);
 });

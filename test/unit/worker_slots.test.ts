@@ -67,8 +67,8 @@ test("who is alone waits for what runs, nothing starts beside him, and then the 
   const started: string[] = [];
   waiting(slots, "a", 5, started);
   slots.fill();
-  const first = slots.takeAlone();
-  const second = slots.takeAlone();
+  const first = slots.takeAlone(50);
+  const second = slots.takeAlone(50);
   for (let ended = 0; ended < 3; ended++) slots.release();
   const { alone, letOthers } = await first;
   expect([alone, slots.used, started.length]).toEqual([true, 1, 3]);
@@ -86,6 +86,6 @@ test("who would be alone starts beside what does not end, and knows it", async (
   const started: string[] = [];
   waiting(slots, "a", 1, started);
   slots.fill();
-  const { alone } = await slots.takeAlone();
+  const { alone } = await slots.takeAlone(50);
   expect([alone, slots.used]).toEqual([false, 2]);
 });
