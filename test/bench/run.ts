@@ -10,6 +10,7 @@ const benches: { readonly [name: string]: () => Promise<Bench> } = {
   proxy: () => import("./proxy.ts"),
   queue: () => import("./queue.ts"),
   open_loop: () => import("./open_loop.ts"),
+  journey: () => import("./journey.ts"),
 };
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
