@@ -15,6 +15,7 @@ export class TomlFile {
   readonly path: string;
   readonly document: Table;
   readonly #text: string;
+  #marks: readonly Mark[] | undefined;
 
   constructor(path: string, text: string) {
     this.path = path;
@@ -24,7 +25,8 @@ export class TomlFile {
 
   /** FILE:LINE of the key, or of the nearest table around it. */
   placeOf(key: KeyPath): string {
-    const line = lineOf(this.#text, key);
+    this.#marks ??= marksOf(this.#text);
+    const line = nearest(this.#marks, key);
     return line === undefined ? this.path : `${this.path}:${line}`;
   }
 }
@@ -52,13 +54,21 @@ function unreadable(path: string, why: string, cause: unknown): Error {
   return new Error(`--config names ${path}, which cannot be read: ${why}. Fix: a readable TOML file`, { cause });
 }
 
-/** The line after the longest beginning that is TOML of its own: there begins what is not. */
+/**
+ * Where the first key or table begins that makes the text no TOML. Halves the file until it is found: a reload that tried line by line
+ * would hold up every request.
+ */
 function brokenLine(text: string): number {
   const lines = text.split("\n");
-  for (let count = lines.length - 1; count > 0; count--) {
-    if (isToml(lines.slice(0, count).join("\n"))) return count + 1;
+  const starts = lines.flatMap((line, index) => (/^(?:\[|[\w"'][^=]*=)/.test(line) ? [index] : []));
+  let right = 0;
+  let wrong = starts.length;
+  while (wrong - right > 1) {
+    const middle = Math.floor((right + wrong) / 2);
+    if (isToml(lines.slice(0, starts[middle]).join("\n"))) right = middle;
+    else wrong = middle;
   }
-  return 1;
+  return (starts[right] ?? 0) + 1;
 }
 
 function isToml(text: string): boolean {
@@ -79,23 +89,36 @@ export function holdsTables(value: unknown): boolean {
   return isTable(value) || (Array.isArray(value) && value.some(isTable));
 }
 
-/** Line of the key, from 1, or of the nearest table or key around it. */
-export function lineOf(text: string, wanted: KeyPath): number | undefined {
-  let table: KeyPath = [];
-  let best: { readonly line: number; readonly depth: number } | undefined;
+/** A line that says something, and of which key or table. */
+interface Mark {
+  readonly line: number;
+  readonly key: KeyPath;
+}
+
+/** Every key and table header of the text, in its order. Lines are counted from 1. */
+function marksOf(text: string): readonly Mark[] {
+  const marks: Mark[] = [];
   const counts = new Map<string, number>();
+  let table: KeyPath = [];
   for (const [index, line] of text.split("\n").entries()) {
     const header = /^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(#.*)?$/.exec(line);
     const key = header ? undefined : /^\s*((?:"[^"]*"|'[^']*'|[\w.-]|\s+(?=[.=]))+)=/.exec(line)?.[1];
-    let here = table;
-    if (header?.[1] === "[[") here = table = elementOf(header[2]!, counts);
-    else if (header) here = table = keysOf(header[2]!);
-    else if (key !== undefined) here = [...table, ...keysOf(key)];
-    else continue;
-    // [[redirects]] is the line of the list as well as of one in it.
-    if (typeof here.at(-1) === "number" && here.length > wanted.length) here = here.slice(0, -1);
-    const isAround = here.every((part, depth) => part === wanted[depth]);
-    if (isAround && here.length > (best?.depth ?? 0)) best = { line: index + 1, depth: here.length };
+    if (header) {
+      // [[redirects]] is the line of the list as well as of one in it.
+      if (header[1] === "[[") marks.push({ line: index + 1, key: keysOf(header[2]!) });
+      table = header[1] === "[[" ? elementOf(header[2]!, counts) : keysOf(header[2]!);
+      marks.push({ line: index + 1, key: table });
+    } else if (key !== undefined) marks.push({ line: index + 1, key: [...table, ...keysOf(key)] });
+  }
+  return marks;
+}
+
+/** Line of the key, or of the nearest table or key around it. */
+function nearest(marks: readonly Mark[], wanted: KeyPath): number | undefined {
+  let best: Mark | undefined;
+  for (const mark of marks) {
+    if (mark.key.length <= (best?.key.length ?? 0)) continue;
+    if (mark.key.every((part, depth) => part === wanted[depth])) best = mark;
   }
   return best?.line;
 }

@@ -8,7 +8,7 @@ import { parseArguments } from "../../src/config/arguments.ts";
 import { loadConfig, type Loaded } from "../../src/config/load.ts";
 import { printConfig } from "../../src/config/print.ts";
 import { fieldName } from "../../src/config/route_kinds.ts";
-import { lineOf } from "../../src/config/toml.ts";
+import { TomlFile } from "../../src/config/toml.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { known, knownNames } from "../../src/wire/fields.ts";
 
@@ -280,13 +280,18 @@ to = "b"`;
     [["redirects", 1, "status"], 12],
     [["nothing"], undefined],
   ];
-  for (const [path, line] of lines) expect([path, lineOf(text, path)]).toEqual([path, line]);
+  const file = new TomlFile("FILE", text);
+  for (const [path, line] of lines) {
+    expect([path, file.placeOf(path)]).toEqual([path, line === undefined ? "FILE" : `FILE:${line}`]);
+  }
 });
 
 test.each([
   ["a = 1\nb = \nc = 2", 2],
   ["a = [\n1,\n2\n]\na = 3", 5],
   ["[services.shop]\nhosts = [\n", 2],
-])("a file that is no TOML is refused with the line: %j", (text, line) => {
+  ["= 1", 1],
+  [`${"[[redirects]]\nto = '/x'\n".repeat(5_000)}to = '/y'\n${"[[redirects]]\n".repeat(5_000)}`, 10_001],
+])("a file that is no TOML is refused with the line (%#)", (text, line) => {
   expect(problems(text)[0]).toContain(`cannot be read: line ${line}: `);
 });
