@@ -201,7 +201,7 @@ declare module "scale" {
       payloads: readonly P[],
       options?: { delay?: Duration; tx?: Tx },
     ): Promise<readonly { readonly id: string }[]>;
-    /** What became of it. Null where no job of this name has the id: it never had, it is forgotten, or its outbox row is still on its way. */
+    /** What became of it. Null where no job of this name has the id, or not any more. */
     status(id: string): Promise<JobStatus | null>;
     /**
      * "cancelled": it will not run. "cancelling": it runs, and its signal is aborted within a second; it is cancelled when its handler

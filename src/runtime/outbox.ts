@@ -3,21 +3,51 @@
  * row is the guarantee, and worker/outbox_relay.ts honours it; what can be done sooner is done right after the commit.
  */
 import { log } from "../ops/log.ts";
-import { messageOf } from "../std/errors.ts";
+import { messageOf, ScaleError } from "../std/errors.ts";
 import {
   announce,
   deleteRows,
+  deleteWaitingJob,
+  findWaitingJob,
   type Invalidation,
   type OutboxJob,
+  type WaitingJob,
   writeInvalidation,
   writeJobs,
 } from "../store/outbox/outbox.ts";
-import { runtimeSettings, sqlStore } from "./runtime.ts";
+import type { SqlRunner } from "../store/sql/sql.ts";
+import { hasDatabase, runtimeSettings, sqlStore } from "./runtime.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** An id for a row: unique, and in the order of time. */
 export function rowId(): string {
   return Bun.randomUUIDv7();
+}
+
+function isRowId(id: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+}
+
+/** A job that waits for a relay, by its id in the queue; none where there is no database, or no outbox in it. */
+export async function jobInOutbox(queue: string, id: string): Promise<WaitingJob | undefined> {
+  return isRowId(id) && hasDatabase()
+    ? unlessPending((sql, namespace) => findWaitingJob(sql, namespace, queue, id))
+    : undefined;
+}
+
+/** Takes a job back that no relay has moved yet. */
+export async function takeBack(queue: string, id: string): Promise<boolean> {
+  return (await unlessPending((sql, namespace) => deleteWaitingJob(sql, namespace, queue, id))) ?? false;
+}
+
+/** An application that never left anything in the outbox may not have one. */
+async function unlessPending<T>(ask: (sql: SqlRunner, namespace: string) => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask(sqlStore("the outbox"), runtimeSettings("the outbox").namespace);
+  } catch (error) {
+    if (error instanceof ScaleError && error.code === "migrations_pending") return undefined;
+    throw error;
+  }
 }
 
 /** Writes jobs that a relay moves to their queue once the transaction has committed. */

@@ -138,6 +138,11 @@ export function sqlStore(asked: string): Sql {
   return stores?.sql ?? missing(asked, "a database", "--database-url=postgres://… (DATABASE_URL)");
 }
 
+/** Whether there is a database to ask. */
+export function hasDatabase(): boolean {
+  return stores?.sql !== undefined;
+}
+
 /** The store of cache, sessions and limits. */
 export function kvStore(asked: string): Kv {
   return (

@@ -109,6 +109,24 @@ for (const [name, make] of Object.entries(stores)) {
       expect(await metric(app.adminUrl, "jobs_enqueued_total", { job: "greet" })).toBe(1);
     });
 
+    test("a job is known from its commit on, and taken back before a relay has come by", async () => {
+      await using app = await site.start("app");
+      const kept = await signup(app, { name: "Kim" });
+      const late = await signup(app, { name: "Lea", delay: "1h" });
+      const ask = async (id: string, kind = "greet", init: RequestInit = {}) =>
+        (await fetch(`${app.url}/${kind}/${id}`, init)).json();
+      expect(await ask(kept)).toEqual({ id: kept, state: "available", attempts: 0 });
+      expect(await ask(late)).toEqual({ id: late, state: "scheduled", attempts: 0 });
+      expect(await ask(kept, "spare")).toEqual({ state: "none" });
+      expect(await ask(late, "greet", { method: "DELETE" })).toEqual({ answer: "cancelled" });
+      expect(await ask(late)).toEqual({ state: "none" });
+      expect(await site.waiting()).toBe(1);
+      await using _ = await site.start("worker");
+      await eventually(async () => ((await ask(kept)) as { state: string }).state === "completed");
+      expect(await ask(kept, "greet", { method: "DELETE" })).toEqual({ answer: "ended" });
+      expect((await site.runs()).map(({ id }) => id)).toEqual([kept]);
+    });
+
     test("a transaction that PostgreSQL asks to run again leaves one job", async () => {
       await using app = await site.start("app");
       const id = await signup(app, { name: "Bob", retry: true });

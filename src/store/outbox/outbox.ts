@@ -33,6 +33,13 @@ export interface OutboxRow {
   readonly delayMs: number | null;
 }
 
+/** A job that no relay has moved yet. */
+export interface WaitingJob {
+  readonly name: string;
+  /** Milliseconds until a delayed job is due. */
+  readonly delayMs: number | null;
+}
+
 export interface OutboxDepth {
   readonly rows: number;
   readonly oldestSeconds: number;
@@ -119,6 +126,32 @@ export async function takeRows(tx: SqlSession, namespace: string, wanted: Wanted
 export async function deleteRows(runner: SqlRunner, namespace: string, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   await run(runner, "delete from scale.outbox where namespace = $1 and id = any($2::uuid[])", [namespace, ids]);
+}
+
+/** A job that no relay has moved yet. */
+export async function findWaitingJob(
+  runner: SqlRunner,
+  namespace: string,
+  queue: string,
+  id: string,
+): Promise<WaitingJob | undefined> {
+  const text = `
+    select body, extract(epoch from due_at - clock_timestamp())::float8 * 1000 as "delayMs" from scale.outbox
+    where namespace = $1 and id = $2::uuid and kind = 'job' and queue = $3 and version <= ${version}`;
+  const [row] = await run<{ body: string; delayMs: number | null }>(runner, text, [namespace, id, queue]);
+  return row && { name: (JSON.parse(row.body) as OutboxJob).name, delayMs: row.delayMs };
+}
+
+/** Takes back a job that no relay has moved yet. A row that is on its way is waited for, and then it is too late: false. */
+export async function deleteWaitingJob(
+  runner: SqlRunner,
+  namespace: string,
+  queue: string,
+  id: string,
+): Promise<boolean> {
+  const text = `
+    delete from scale.outbox where namespace = $1 and id = $2::uuid and kind = 'job' and queue = $3 returning 1`;
+  return (await run(runner, text, [namespace, id, queue])).length > 0;
 }
 
 /** What nobody can read stays in the table, and no relay takes it again. */
