@@ -117,7 +117,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (replay?.isWhole === false) return this.#cannotReplay(upstream);
     this.#enter("waiting");
     this.#upstream = upstream;
-    upstream.sendHead(this.#sent, this.#rewritten.added);
+    upstream.sendHead(this.#sent, this.#rewritten.added, this.#rewritten.introduction);
     // A client that waits for 100 (Continue) waits for the target.
     this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
     replay?.writeTo(upstream);

@@ -16,7 +16,7 @@ import {
 import { isSafeRequestId, makeRequestId } from "../src/std/request_id.ts";
 import { continueTrace, newTraceparent } from "../src/std/traceparent.ts";
 import { type Fields, known } from "../src/wire/fields.ts";
-import type { RequestHead } from "../src/wire/message.ts";
+import { type AddedFields, nothingShared, type RequestHead, SharedFields } from "../src/wire/message.ts";
 
 /** The other end of a client's connection. */
 export interface Peer {
@@ -43,7 +43,9 @@ export interface Rewritten {
   readonly clientAddress: string;
   /** What the client's own connection was, as far as trusted proxies can tell. */
   readonly scheme: Scheme;
-  /** Header rules add to it. */
+  /** Who the client is, where the request says nothing of it: the same with every request. */
+  readonly introduction: SharedFields;
+  /** Of this request alone. Header rules add to it. */
   readonly added: string[];
 }
 
@@ -52,33 +54,60 @@ export function rewrite(head: RequestHead, peer: Peer, rules: RewriteRules): Rew
   const claims = takeClaims(head.fields, peer);
   const requestId = claims?.requestId ?? makeRequestId();
   const traceparent = traceparentOf(head.fields, claims, rules);
-  const origin = claims === undefined || !peer.isTrusted ? undefined : originOf(claims, peer, rules.trusted);
-  const clientAddress = origin?.address ?? peer.address;
-  const scheme = origin?.proto ?? "http";
-  const host = origin?.host ?? head.authority;
-  const added = [
+  const added = ["X-Request-Id", requestId, "traceparent", traceparent];
+  if (claims === undefined || !peer.isTrusted || !speaksForAnother(claims)) {
+    const introduction = introductionOf(peer, head.authority);
+    return { requestId, clientAddress: peer.address, scheme: "http", introduction, added };
+  }
+  const origin = originOf(claims, peer, rules.trusted);
+  const scheme = origin.proto ?? "http";
+  const host = origin.host ?? head.authority;
+  const { chain, address } = origin;
+  added.push(
+    ...introduce(chain, address, scheme, host, `${origin.before}${element(origin.node, host, scheme)}${origin.after}`),
+  );
+  return { requestId, clientAddress: address, scheme, introduction: nothingShared, added };
+}
+
+function speaksForAnother({ forwardedFor, forwarded, proto, host }: Claims): boolean {
+  return (forwardedFor ?? forwarded ?? proto ?? host) !== undefined;
+}
+
+function introduce(chain: string, address: string, scheme: Scheme, host: string, forwarded: string): AddedFields {
+  return [
     "X-Forwarded-For",
-    origin?.chain ?? peer.address,
+    chain,
     "X-Forwarded-Proto",
     scheme,
     "X-Forwarded-Host",
     host,
     "Forwarded",
-    forwardedOf(origin?.node ?? peer.node, host, scheme, origin),
+    forwarded,
     "X-Real-IP",
-    clientAddress,
-    "X-Request-Id",
-    requestId,
-    "traceparent",
-    traceparent,
+    address,
   ];
-  return { requestId, clientAddress, scheme, added };
 }
 
-/** Scheme and host stand with the client's own element: they are what its first proxy saw. */
-function forwardedOf(node: string, host: string, proto: string, origin: Origin | undefined): string {
-  const element = `for=${node};${host === "" ? "" : `host="${host}";`}proto=${proto}`;
-  return origin === undefined ? element : `${origin.before}${element}${origin.after}`;
+/** Of Forwarded: scheme and host stand with the client's own element, they are what its first proxy saw. */
+function element(node: string, host: string, scheme: Scheme): string {
+  return `for=${node};${host === "" ? "" : `host="${host}";`}proto=${scheme}`;
+}
+
+/** Client → what is said of it and of the host it asked for last. */
+const introductions = new Map<string, { readonly host: string; readonly introduction: SharedFields }>();
+/** Clients remembered, and the longest host that is: some 4 MB. */
+const introductionsMax = 4_096;
+const introducedHostCharactersMax = 255;
+
+/** What a target is told about a client that is nobody's proxy, or says nothing of whom it speaks for. */
+function introductionOf({ address, node }: Peer, host: string): SharedFields {
+  const known = introductions.get(address);
+  if (known?.host === host) return known.introduction;
+  const introduction = new SharedFields(introduce(address, address, "http", host, element(node, host, "http")));
+  if (host.length > introducedHostCharactersMax) return introduction;
+  if (introductions.size >= introductionsMax) introductions.clear();
+  introductions.set(address, { host, introduction });
+  return introduction;
 }
 
 /** Where a request came from, told by trusted proxies. */

@@ -6,7 +6,7 @@
  */
 import type { ScaleError } from "../src/std/errors.ts";
 import type { Fields } from "../src/wire/fields.ts";
-import type { AddedFields, RequestHead, ResponseHead } from "../src/wire/message.ts";
+import type { AddedFields, RequestHead, ResponseHead, SharedFields } from "../src/wire/message.ts";
 import type { Peer } from "./rewrite.ts";
 import type { Tunnel, TunnelEnd } from "./tunnel.ts";
 
@@ -59,7 +59,7 @@ export interface DownstreamUser {
 
 /** One request on its way to a target, and its response. */
 export interface Upstream extends BodySource, BodySink {
-  sendHead(head: RequestHead, added: AddedFields): void;
+  sendHead(head: RequestHead, added: AddedFields, shared: SharedFields): void;
   /** After 101: what follows, both ways, is the tunnel's. */
   switchProtocols(tunnel: Tunnel): TunnelEnd;
   /** Gives the request up; the user hears no more of it. */

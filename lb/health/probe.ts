@@ -8,7 +8,7 @@ import { connect } from "../../src/io/connector.ts";
 import type { ScaleError } from "../../src/std/errors.ts";
 import { formatHostPort, type HostPort } from "../../src/std/units.ts";
 import { Fields } from "../../src/wire/fields.ts";
-import { length, type RequestHead, type ResponseHead } from "../../src/wire/message.ts";
+import { length, nothingShared, type RequestHead, type ResponseHead } from "../../src/wire/message.ts";
 import type { Upstream, UpstreamUser } from "../stream.ts";
 import { Http1Upstream, type UpstreamLimits } from "../upstream/http1.ts";
 import type { CheckResult } from "./state.ts";
@@ -62,7 +62,7 @@ class Probe implements UpstreamUser {
       acceptsTrailers: false,
       upgrade: "",
     };
-    upstream.sendHead(head, probeFields);
+    upstream.sendHead(head, probeFields, nothingShared);
     upstream.endBody(undefined);
   }
 

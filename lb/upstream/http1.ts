@@ -18,7 +18,7 @@ import { BodyReader, type BodySink } from "../../src/wire/http1/body_reader.ts";
 import { type HeadLimits, incomplete } from "../../src/wire/http1/head_parser.ts";
 import { ResponseParser } from "../../src/wire/http1/response_parser.ts";
 import { headRoom, requestFraming, writeRequestHead } from "../../src/wire/http1/serialise.ts";
-import { type AddedFields, isInterim, length, type RequestHead } from "../../src/wire/message.ts";
+import { type AddedFields, isInterim, length, type RequestHead, type SharedFields } from "../../src/wire/message.ts";
 import { BodyWriter } from "../body_writer.ts";
 import type { Progress, Upstream, UpstreamUser } from "../stream.ts";
 import type { Tunnel, TunnelEnd } from "../tunnel.ts";
@@ -98,12 +98,12 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
 
   // From the user
 
-  sendHead(head: RequestHead, added: AddedFields): void {
+  sendHead(head: RequestHead, added: AddedFields, shared: SharedFields): void {
     this.#parser.reset(head.method, head.upgrade);
     this.#writer!.framing = requestFraming(head);
     const queue = this.#queue!;
     const at = queue.reserve(this.#headRoom);
-    queue.commit(writeRequestHead(queue.staged(), at, head, added));
+    queue.commit(writeRequestHead(queue.staged(), at, head, added, shared));
   }
 
   writeBody(bytes: Buffer, start: number, end: number): boolean {

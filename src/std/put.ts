@@ -30,12 +30,20 @@ export function putLine(out: Buffer, at: number, name: string, value: string): n
 
 /** A whole number, not negative, in decimal. */
 export function putNumber(out: Buffer, at: number, value: number): number {
+  return value <= int32Max ? putInt32(out, at, value) : putText(out, at, String(value));
+}
+
+const int32Max = 0x7fff_ffff;
+
+/** Half the cost of division and remainder of numbers that may be larger. */
+function putInt32(out: Buffer, at: number, value: number): number {
   let digits = 1;
-  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+  for (let rest = value; rest >= 10; rest = (rest / 10) | 0) digits++;
   let rest = value;
   for (let index = at + digits - 1; index >= at; index--) {
-    out[index] = 0x30 + (rest % 10);
-    rest = Math.floor(rest / 10);
+    const tens = (rest / 10) | 0;
+    out[index] = 0x30 + rest - tens * 10;
+    rest = tens;
   }
   return at + digits;
 }

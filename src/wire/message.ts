@@ -52,6 +52,19 @@ export function withoutFields(head: RequestHead): RequestHead {
 /** Fields that scale adds to a message, as name, value, name, value … Names and values must already be valid. */
 export type AddedFields = readonly string[];
 
+/** Fields that are added to many messages alike. */
+export class SharedFields {
+  readonly fields: AddedFields;
+  /** For the serialiser, to keep what it makes of them. */
+  serialised: Buffer | undefined;
+
+  constructor(fields: AddedFields) {
+    this.fields = fields;
+  }
+}
+
+export const nothingShared = new SharedFields([]);
+
 /** After it the bytes of both directions are another protocol's (RFC 9110 §15.2.2). */
 export const switchingProtocols = 101;
 

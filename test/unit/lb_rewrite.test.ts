@@ -16,9 +16,13 @@ function sampled(traceSample: number, peer: string, ...lines: readonly string[])
   const head = new RequestParser(limits);
   const bytes = Buffer.from(["GET / HTTP/1.1", "Host: shop.example", ...lines, "", ""].join("\r\n"));
   head.feed(bytes, 0, bytes.length);
-  const { requestId, clientAddress, added } = rewrite(head, peerOf(peer, trusted), { trusted, traceSample });
+  const { requestId, clientAddress, introduction, added } = rewrite(head, peerOf(peer, trusted), {
+    trusted,
+    traceSample,
+  });
   const fields: { [name: string]: string } = {};
-  for (let index = 0; index < added.length; index += 2) fields[added[index]!] = added[index + 1]!;
+  const all = [...introduction.fields, ...added];
+  for (let index = 0; index < all.length; index += 2) fields[all[index]!] = all[index + 1]!;
   return { requestId, clientAddress, fields, kept: head.fields.entries() };
 }
 
@@ -53,6 +57,21 @@ describe("an untrusted peer", () => {
   test("keeps what only looks alike", () => {
     const { kept } = rewritten("192.0.2.7", "X-Forwarder: a", "X-Forwarded: b", "Y-Forwarded-For: c");
     expect(kept.map(([name]) => name)).toEqual(["X-Forwarder", "X-Forwarded", "Y-Forwarded-For"]);
+  });
+
+  test("is introduced by the host of the moment, however many hosts and clients there are", () => {
+    const hosts = ["a.example", "b.example", "a.example", `${"long".repeat(100)}.example`];
+    const told = hosts.map((host) => {
+      const head = new RequestParser({ ...limits, headBytesMax: 32_768 });
+      const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+      head.feed(bytes, 0, bytes.length);
+      return rewrite(head, peerOf("192.0.2.7", trusted), { trusted, traceSample: 1 }).introduction.fields[5];
+    });
+    expect(told).toEqual(hosts);
+    for (let client = 0; client < 10_000; client++) {
+      const address = `192.${client >> 8}.${client & 255}.1`;
+      expect(rewritten(address).fields["X-Real-IP"]).toBe(address);
+    }
   });
 
   test("is named in its IPv4 form on a dual-stack listener", () => {

@@ -10,7 +10,7 @@ import { type Claim, noRules, type RedirectEntry, type ServiceRoute } from "../.
 import { ScaleError } from "../../src/std/errors.ts";
 import { RequestParser } from "../../src/wire/http1/request_parser.ts";
 import { headRoom, writeRequestHead } from "../../src/wire/http1/serialise.ts";
-import { length } from "../../src/wire/message.ts";
+import { length, nothingShared } from "../../src/wire/message.ts";
 
 const everything: Claim = { hosts: [], paths: ["/"] };
 
@@ -271,7 +271,7 @@ describe("header rules", () => {
     const added: string[] = [];
     const sent = requestOf(routes.find("a", path, "http"), head, added);
     const out = Buffer.alloc(headRoom(limits), 0);
-    const end = writeRequestHead(out, 0, sent, added);
+    const end = writeRequestHead(out, 0, sent, added, nothingShared);
     expect(out.toString("latin1", 0, end)).toEndWith(`X-Forwarded-Prefix: ${path}\r\nB: ${value}\r\n\r\n`);
     expect(end).toBeLessThan(out.length);
   });

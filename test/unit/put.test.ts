@@ -12,9 +12,12 @@ test.each(["", "a", "GET", "\xe9\xff", "x".repeat(64), "x".repeat(65), "y".repea
   expect(put((out, at) => putText(out, at, text))).toBe(text);
 });
 
-test.each([0, 9, 10, 255, 1_000, 4_294_967_296, 9_007_199_254_740_991])("the number %d", (value) => {
-  expect(put((out, at) => putNumber(out, at, value))).toBe(String(value));
-});
+test.each([0, 9, 10, 255, 1_000, 2_147_483_647, 2_147_483_648, 4_294_967_296, 9_007_199_254_740_991])(
+  "the number %d",
+  (value) => {
+    expect(put((out, at) => putNumber(out, at, value))).toBe(String(value));
+  },
+);
 
 test("a line", () => {
   expect(put((out, at) => putCrlf(out, putLine(out, at, "Host", "a")))).toBe("Host: a\r\n\r\n");

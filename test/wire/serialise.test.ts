@@ -9,6 +9,7 @@ import {
   writeRequestHead,
   writeResponseHead,
 } from "../../src/wire/http1/serialise.ts";
+import { nothingShared, SharedFields } from "../../src/wire/message.ts";
 
 const limits = { headBytesMax: 4096, headFieldsMax: 20, targetBytesMax: 1000 };
 const added = ["X-Forwarded-For", "192.0.2.1", "X-Request-Id", "r1"];
@@ -34,9 +35,19 @@ function written(write: (out: Buffer, at: number) => number): string {
 }
 
 const writeRequest = (text: string, extra: readonly string[] = added) =>
-  written((out, at) => writeRequestHead(out, at, requestFrom(text), extra));
+  written((out, at) => writeRequestHead(out, at, requestFrom(text), extra, nothingShared));
 
 describe("a request head", () => {
+  test("says what is shared by many each time, before what is its own", () => {
+    const shared = new SharedFields(["X-Real-IP", "192.0.2.1", "X-Forwarded-Proto", "http"]);
+    const write = () =>
+      written((out, at) =>
+        writeRequestHead(out, at, requestFrom("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), ["A", "b"], shared),
+      );
+    const expected = "GET / HTTP/1.1\r\nHost: h\r\nX-Real-IP: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nA: b\r\n\r\n";
+    expect([write(), write()]).toEqual([expected, expected]);
+  });
+
   test("keeps fields in order, adds ours after them, and ends with the framing", () => {
     const head =
       "POST /a?b HTTP/1.1\r\nUser-Agent: u\r\nHost: h:1\r\nAccept: */*\r\nContent-Length: 5\r\nCookie: a=b\r\n\r\n";

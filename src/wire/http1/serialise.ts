@@ -6,7 +6,7 @@
 import { putCrlf, putLine, putNumber, putText } from "../../std/put.ts";
 import { type Fields, known } from "../fields.ts";
 import { COLON, CR, LF, SP } from "../grammar.ts";
-import { type AddedFields, length, type RequestHead, type ResponseHead } from "../message.ts";
+import { type AddedFields, length, type RequestHead, type ResponseHead, type SharedFields } from "../message.ts";
 
 /** How the end of a message's body is shown. */
 export type BodyFraming = "none" | "counted" | "chunked" | "until_close";
@@ -109,7 +109,13 @@ export function connectionField(closes: boolean, minorVersion: 0 | 1): Connectio
 }
 
 /** Writes a request head at `at`; returns the index after it. */
-export function writeRequestHead(out: Buffer, at: number, head: RequestHead, added: AddedFields): number {
+export function writeRequestHead(
+  out: Buffer,
+  at: number,
+  head: RequestHead,
+  added: AddedFields,
+  shared: SharedFields,
+): number {
   let next = putText(out, at, head.method);
   out[next++] = SP;
   next = putText(out, next, head.target);
@@ -117,6 +123,7 @@ export function writeRequestHead(out: Buffer, at: number, head: RequestHead, add
   next = putText(out, next, head.authority);
   next = putCrlf(out, next);
   next = writeFields(out, next, head.fields);
+  next = writeShared(out, next, shared);
   next = writeAdded(out, next, added);
   if (head.acceptsTrailers || head.upgrade !== "") next = writeHop(out, next, head);
   return writeFraming(out, next, requestFraming(head), head.bodyLength);
@@ -168,6 +175,15 @@ function writeAdded(out: Buffer, at: number, added: AddedFields): number {
   let next = at;
   for (let index = 0; index < added.length; index += 2) next = putLine(out, next, added[index]!, added[index + 1]!);
   return next;
+}
+
+function writeShared(out: Buffer, at: number, shared: SharedFields): number {
+  if (shared.serialised === undefined) {
+    const end = writeAdded(out, at, shared.fields);
+    shared.serialised = Buffer.from(out.subarray(at, end));
+    return end;
+  }
+  return at + shared.serialised.copy(out, at);
 }
 
 /** Copies the fields that are still in the message, runs of them at a time. */
