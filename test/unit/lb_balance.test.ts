@@ -8,6 +8,7 @@ import { roundRobin, turnAtRandom } from "../../lb/balance/round_robin.ts";
 import { cookieOf, isSameToken, stickyToken } from "../../lb/balance/sticky.ts";
 import { twoChoices } from "../../lb/balance/two_choices.ts";
 import { RequestParser } from "../../src/wire/http1/request_parser.ts";
+import { seeded } from "../harness/seeded.ts";
 
 interface Some extends Candidate {
   readonly weight: number;
@@ -37,12 +38,6 @@ function counts(names: string): { [name: string]: number } {
   const found: { [name: string]: number } = {};
   for (const name of names.split(" ")) found[name] = (found[name] ?? 0) + 1;
   return found;
-}
-
-/** Numbers in [0, 1) that are the same each time (a linear congruential generator, Numerical Recipes' constants). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
 }
 
 describe("smooth weighted round robin", () => {
