@@ -13,7 +13,7 @@ import { configureAccessLog, flushAccessLog } from "./ops/access_log.ts";
 import { closeLog, configureLog, log } from "./ops/log.ts";
 import type { Application } from "./runtime/entry.ts";
 import { explain, messageOf, ScaleError } from "./std/errors.ts";
-import { redactUrls } from "./std/redact.ts";
+import { redactAlso, redactUrls } from "./std/redact.ts";
 
 /** Runs until it is told to stop and resolves with the exit code. `reread` reads environment and file again. */
 type Program = (config: Config, reread: () => Config) => Promise<number>;
@@ -55,6 +55,7 @@ async function start(command: Command, args: Arguments): Promise<number> {
   const loaded = load();
   const { config } = loaded;
   if (config.printConfig) return print(printConfig(loaded));
+  redactAlso(config.redact);
   configureLog(config);
   configureAccessLog(config);
   for (const warning of loaded.warnings) log.warn({}, warning);

@@ -611,6 +611,12 @@ export const options = {
     commands: everyone,
     help: "auto: pretty on a terminal, JSON elsewhere",
   },
+  redact: {
+    ...kind.text,
+    many: true,
+    commands: everyone,
+    help: "a field whose value is not shown in logs, on pages and by scale jobs, besides passwords, tokens, cookies and keys",
+  },
   accessLog: { ...kind.onOff, default: "on", switch: true, commands: serving, help: "one line a request or job" },
 
   // Tools

@@ -5,6 +5,18 @@ const secretField = /pass(?:word|wd|phrase)|secret|token|authorization|cookie|ap
 
 export const redacted = "[redacted]";
 
+/** Names an operator adds, in lower case. */
+let alsoSecret: ReadonlySet<string> = new Set();
+
+/** Masks these fields too, whatever their case, from here on. */
+export function redactAlso(fields: readonly string[]): void {
+  alsoSecret = new Set(fields.map((field) => field.toLowerCase()));
+}
+
+function isSecret(field: string): boolean {
+  return secretField.test(field) || (alsoSecret.size > 0 && alsoSecret.has(field.toLowerCase()));
+}
+
 /**
  * Masks the password of every URL inside a text: postgres://app:•••@ keeps what is needed to recognise it. It reaches to the last @
  * before the path, because people forget to encode one; a password given as a parameter is masked too.
@@ -27,7 +39,7 @@ export function redact(value: unknown, depth = 0): unknown {
   if (value instanceof Date || typeof (value as { toJSON?: unknown }).toJSON === "function") return value;
   const copy: { [key: string]: unknown } = {};
   for (const [key, item] of Object.entries(value)) {
-    copy[key] = secretField.test(key) ? redacted : redact(item, depth + 1);
+    copy[key] = isSecret(key) ? redacted : redact(item, depth + 1);
   }
   return copy;
 }

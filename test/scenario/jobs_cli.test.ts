@@ -98,6 +98,7 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
         payload: { to: "ada@example.com", password: "[redacted]" },
         history: [{ to: "discarded", attempt: 10 }],
       });
+      expect((await jobs("show", id!, "--redact=to")).stdout).toContain('"to": "[redacted]"');
     });
 
     test("retry, redrive and discard move dead letters, and say what became of each", async () => {
