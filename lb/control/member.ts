@@ -84,9 +84,11 @@ export class Member {
     this.#changed();
   }
 
+  /** Most checks say what the one before said, and describing the World for each would cost more than the checks. */
   #checked(result: CheckResult): Health {
+    const before = this.health;
     this.#note(result);
-    this.#changed();
+    if (!Bun.deepEquals(before, this.health)) this.#changed();
     return this.health;
   }
 
