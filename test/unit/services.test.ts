@@ -1,6 +1,6 @@
 /** Services and redirects as scale.toml says them: what is read, and everything wrong at once, with its line and a fix. */
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -91,6 +91,17 @@ describe("a service", () => {
   test("is read by every command that is given the file, and changes nothing for it", () => {
     expect(routes(shop, "--role=app").services).toHaveLength(1);
   });
+});
+
+test("the manual's example is a file as it should be", () => {
+  const manual = readFileSync(join(import.meta.dir, "../../docs/OPERATING.md"), "utf8");
+  const section = /^## Services\n([\s\S]*?)^## /m.exec(manual)![1]!;
+  const example = [...section.matchAll(/^ {4}(.*)$|^$/gm)].map(([, line = ""]) => line).join("\n");
+  const { services, redirects } = routes(example);
+  expect([services.map(({ name }) => name), redirects.map(({ status }) => status)]).toEqual([
+    ["shop", "api"],
+    [308, 301],
+  ]);
 });
 
 test("--print-config says who serves what", () => {
