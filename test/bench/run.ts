@@ -11,6 +11,7 @@ const benches: { readonly [name: string]: () => Promise<Bench> } = {
   queue: () => import("./queue.ts"),
   open_loop: () => import("./open_loop.ts"),
   journey: () => import("./journey.ts"),
+  data: () => import("./data.ts"),
 };
 
 async function main([name, ...args]: readonly string[]): Promise<number> {

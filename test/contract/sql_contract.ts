@@ -314,7 +314,7 @@ function pools(open: Open): void {
     const small = open({ poolMax: 1 });
     try {
       await small.tx(async () => {
-        const waiting = Array.from({ length: 1_000 }, () => small.query(q`select 1`));
+        const waiting = Array.from({ length: 10_000 }, () => small.query(q`select 1`));
         await expect(small.query(q`select 1`)).rejects.toMatchObject({ code: "overloaded" });
         void Promise.allSettled(waiting);
       });

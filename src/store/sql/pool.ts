@@ -12,7 +12,8 @@ import type { SqlOptions } from "./sql.ts";
 
 /** Statements in flight on one connection: a short one behind a long one waits for it, so few. */
 const pipelineMaxDefault = 4;
-const waitingStatementsMax = 1_000;
+/** A waiter is a few hundred bytes, and goes at its deadline: the bound is for memory, not for patience. */
+const waitingStatementsMax = 10_000;
 const waitTimeoutMilliseconds = 5_000;
 const closeTimeoutMilliseconds = 5_000;
 
