@@ -28,7 +28,9 @@ export interface Peer {
 
 export function peerOf(remoteAddress: string, trusted: Trust): Peer {
   const address = unmapped(remoteAddress);
-  return { address, node: forwardedNode(address), isTrusted: trusted(address) };
+  // Not a string of its own where it reads the same: there may be as many as connections.
+  const node = address.includes(":") ? forwardedNode(address) : address;
+  return { address, node, isTrusted: trusted(address) };
 }
 
 export interface RewriteRules {

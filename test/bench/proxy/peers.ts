@@ -1,5 +1,6 @@
 // The proxies that are compared, each one process at its documented best for this: keep-alive to the backends, and doing what scale does:
-// access log to a file, X-Forwarded-*, X-Real-IP, X-Request-Id, health checks where it has them (nginx has none for free).
+// access log to a file, X-Forwarded-*, Forwarded, X-Real-IP, X-Request-Id, traceparent where none came, health checks where it has them
+// (nginx has none for free).
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -117,6 +118,10 @@ http {
   log_format line escape=json '{"time":"$time_iso8601","id":"$request_id","ip":"$remote_addr","method":"$request_method",'
     '"path":"$uri","status":$status,"s":$request_time,"bytes":$body_bytes_sent,"upstream":"$upstream_addr","upstream_s":"$upstream_header_time"}';
   access_log ${directory}/nginx-access.log line buffer=64k flush=1s;
+  map $http_traceparent $trace {
+    "~^00-[0-9a-f]+-[0-9a-f]+-[0-9a-f][0-9a-f]$" $http_traceparent;
+    default "00-$request_id-0000000000000001-01";
+  }
   keepalive_requests 100000000;
   client_max_body_size 0;
   client_body_temp_path ${directory}/body; proxy_temp_path ${directory}/proxy; fastcgi_temp_path ${directory}/fastcgi;
@@ -139,6 +144,8 @@ http {
       proxy_set_header X-Forwarded-Host $http_host;
       proxy_set_header X-Real-IP $remote_addr;
       proxy_set_header X-Request-Id $request_id;
+      proxy_set_header Forwarded "for=$remote_addr;host=\\"$http_host\\";proto=$scheme";
+      proxy_set_header traceparent $trace;
     }
   }
 }
@@ -165,6 +172,8 @@ frontend public
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Real-IP %[src]
+  http-request set-header Forwarded 'for=%[src];host="%[req.hdr(host)]";proto=http'
+  http-request set-header traceparent 00-%[rand,hex,lower]%[rand,hex,lower]-%[rand,hex,lower]-01 unless { req.hdr(traceparent) -m reg ^00-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$ }
   default_backend app
 backend app
   balance roundrobin
@@ -188,6 +197,7 @@ http://127.0.0.1:${port} {
     health_interval 2s
     header_up X-Real-IP {remote_host}
     header_up X-Request-Id {http.request.uuid}
+    header_up Forwarded "for={remote_host};host=\\"{http.request.hostport}\\";proto=http"
     transport http {
       keepalive_idle_conns_per_host 256
     }
