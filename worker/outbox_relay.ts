@@ -28,10 +28,11 @@ const lookIntervalMs = 1_000;
 /** Where nothing can be announced: the embedded database. */
 const lookIntervalMsDeaf = 100;
 const listenAgainMs = 1_000;
+const deafMs = 3_600_000;
 /** A queue without room is left alone for this long, so that its rows do not stand before those of others. */
 const fullQueueMs = 1_000;
 const depthIntervalMs = 5_000;
-const notMigratedMs = 5_000;
+const notMigratedMs = 1_000;
 
 export interface RelayOptions {
   readonly sql: Sql;
@@ -63,6 +64,7 @@ class Relay {
   readonly #relayed = counter("outbox_relayed_total");
   /** Queue → when it may be tried again. */
   readonly #full = new Map<string, number>();
+  #isMigrated = false;
   #lookIntervalMs = lookIntervalMsDeaf;
   #depth: OutboxDepth = { rows: 0, oldestSeconds: 0 };
   #news = Promise.withResolvers<void>();
@@ -78,13 +80,12 @@ class Relay {
   async look(draining: AbortSignal): Promise<number> {
     const news = (this.#news = Promise.withResolvers());
     const { sql, namespace } = this.#options;
-    return onceMigrated(async () => {
-      // Most looks find nothing, and need no transaction for that.
-      const anything = await outbox.hasRows(sql, namespace, this.#kinds);
-      const moved = anything ? await sql.tx((tx) => this.#move(tx)) : 0;
-      if (moved < batchRowsMax) await within(news.promise, this.#lookIntervalMs, draining);
-      return 0;
-    });
+    if (!(await this.#hasTable())) return notMigratedMs;
+    // Most looks find nothing, and need no transaction for that.
+    const anything = await outbox.hasRows(sql, namespace, this.#kinds);
+    const moved = anything ? await sql.tx((tx) => this.#move(tx)) : 0;
+    if (moved < batchRowsMax) await within(news.promise, this.#lookIntervalMs, draining);
+    return 0;
   }
 
   /** Resolves when the connection is lost: then it is time to listen again. */
@@ -97,9 +98,9 @@ class Relay {
     try {
       await sql.listen(outbox.outboxChannel, heard, draining);
     } catch (error) {
-      // Refused for good: this database has no other session to hear from.
-      if (!(error instanceof SqlError)) throw error;
-      await new Promise((resolve) => draining.addEventListener("abort", resolve, { once: true }));
+      // Refused: this database has no other session to hear from.
+      if (error instanceof SqlError) return deafMs;
+      throw error;
     } finally {
       this.#lookIntervalMs = lookIntervalMsDeaf;
     }
@@ -108,10 +109,14 @@ class Relay {
 
   async measure(): Promise<number> {
     const { sql, namespace } = this.#options;
-    return onceMigrated(async () => {
-      this.#depth = await outbox.outboxDepth(sql, namespace);
-      return depthIntervalMs;
-    });
+    if (await this.#hasTable()) this.#depth = await outbox.outboxDepth(sql, namespace);
+    return depthIntervalMs;
+  }
+
+  /** Before scale migrate has run, nobody can have written anything. */
+  async #hasTable(): Promise<boolean> {
+    this.#isMigrated ||= await outbox.isMigrated(this.#options.sql);
+    return this.#isMigrated;
   }
 
   /** One batch. Returns how many rows were there; those left in place are as good as moved. */
@@ -180,16 +185,6 @@ function putInto(jobs: Map<string, OnceJob[]>, queue: string, job: OnceJob): voi
   const sameQueue = jobs.get(queue);
   if (sameQueue) sameQueue.push(job);
   else jobs.set(queue, [job]);
-}
-
-/** While scale's own tables are not there, nobody can have written anything: then a longer pause. */
-async function onceMigrated(work: () => Promise<number>): Promise<number> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ScaleError && error.code === "migrations_pending") return notMigratedMs;
-    throw error;
-  }
 }
 
 /** Resolves with `news`, after `milliseconds`, or as soon as the signal is aborted. */

@@ -71,13 +71,17 @@ export async function edit(given: string, req: Request): Promise<Post> {
   const author = await signedIn();
   const post = id(given, "post");
   const { title, content } = await body(req, fields);
-  const [edited] = await sql.write<Post>`
-    with p as (
-      update posts set title = ${title}, content = ${content} where id = ${post} and author_id = ${author} returning *
-    )
-    select ${shown} from p join users u on u.id = p.author_id`;
+  // Together: no crash between the two may leave the old text in every cache.
+  const edited = await sql.tx(async (tx) => {
+    const [row] = await tx.write<Post>`
+      with p as (
+        update posts set title = ${title}, content = ${content} where id = ${post} and author_id = ${author} returning *
+      )
+      select ${shown} from p join users u on u.id = p.author_id`;
+    if (row) await cache.invalidate({ keys: [`post:${post}`, "popular_posts", `user_posts:${author}`], tx });
+    return row;
+  });
   if (edited === undefined) throw await refusal(post);
-  await cache.invalidate({ keys: [`post:${post}`, "popular_posts", `user_posts:${author}`] });
   return edited;
 }
 

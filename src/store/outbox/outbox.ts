@@ -104,6 +104,13 @@ export async function writeInvalidation(
   );
 }
 
+/** Whether the table is there yet: asked without an error in PostgreSQL's log. */
+export async function isMigrated(runner: SqlRunner): Promise<boolean> {
+  const text = "select to_regclass('scale.outbox') is not null as found";
+  const [exists] = await runner.query<{ found: boolean }>({ text, parameters: [] });
+  return exists?.found === true;
+}
+
 /** Whether there is anything to take. */
 export async function hasRows(runner: SqlRunner, namespace: string, kinds: readonly OutboxKind[]): Promise<boolean> {
   const text = `select 1 from scale.outbox where namespace = $1 and kind = any($2) and version <= ${version} limit 1`;

@@ -22,6 +22,8 @@ export async function listen(
     await connection.script(`listen ${channel}`);
     heard(undefined);
     await lost.promise;
+  } catch (error) {
+    if (!signal.aborted) throw error;
   } finally {
     signal.removeEventListener("abort", stop);
     await connection.close(0);
