@@ -9,6 +9,7 @@ export interface Bench {
 const benches: { readonly [name: string]: () => Promise<Bench> } = {
   proxy: () => import("./proxy.ts"),
   queue: () => import("./queue.ts"),
+  crash: () => import("./crash.ts"),
   open_loop: () => import("./open_loop.ts"),
   journey: () => import("./journey.ts"),
   data: () => import("./data.ts"),

@@ -1,0 +1,214 @@
+// Producers, workers and Redis killed at random under load, then what became of every job that was acknowledged. Which kill comes when
+// follows from the seed. What must hold is said where it is called.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import postgres from "postgres";
+
+import { openQueue } from "../../src/store/queue/open.ts";
+import { seeded } from "./crash/random.ts";
+import { eventually } from "./eventually.ts";
+import { createDatabase } from "./postgres.ts";
+import { type ScaleProcess, startScale } from "./process.ts";
+import { freshNamespace, type RedisServer, startRedis } from "./redis.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+export interface CrashOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** Redis writes every command to its file before it answers; without, it forgets everything when it is killed. */
+  readonly appendOnly: boolean;
+}
+
+export interface Kill {
+  readonly what: "producer" | "worker" | "redis";
+  /** Of the process that was killed. */
+  readonly pid: number;
+  /** Milliseconds since the epoch; of Redis, when it was back. */
+  readonly at: number;
+}
+
+export interface Execution {
+  readonly job: string;
+  readonly attempt: number;
+  readonly pid: number;
+  /** Milliseconds since the epoch. */
+  readonly beganAt: number;
+}
+
+export interface CrashReport {
+  readonly kills: readonly Kill[];
+  /** Ids that a producer was told, and when the first and last of each batch before a kill of Redis were. */
+  readonly acknowledged: ReadonlySet<string>;
+  readonly effects: ReadonlySet<string>;
+  readonly executions: readonly Execution[];
+  /** Job → how many of its outcomes were counted as completed, as far as its workers could still say so. */
+  readonly completions: ReadonlyMap<string, number>;
+  readonly left: {
+    readonly waiting: number;
+    readonly delayed: number;
+    readonly running: number;
+    readonly dead: number;
+  };
+}
+
+const producersMax = 2;
+const workersMax = 3;
+const entry = join(import.meta.dir, "../scenario/fixtures/effect.ts");
+
+/** Runs it all, lets it come to rest, and tells what became of it. */
+export async function crash({ seed, seconds, appendOnly }: CrashOptions): Promise<CrashReport> {
+  const redis = await startRedis(appendOnly ? { appendonly: "yes", appendfsync: "always" } : {});
+  const databaseUrl = await createDatabase();
+  const sql = postgres(databaseUrl, { onnotice: () => undefined });
+  await sql`create table effect (job text primary key)`;
+  await sql`create table execution (job text, attempt int, pid int, began timestamptz)`;
+  const fleet = new Fleet(redis, databaseUrl);
+  try {
+    await fleet.start();
+    const kills = await killAtRandom(fleet, seeded(seed), seconds);
+    await fleet.stopProducers();
+    const left = await fleet.rest();
+    const effects = await sql<{ job: string }[]>`select job from effect`;
+    const executions = await sql<
+      Execution[]
+    >`select job, attempt, pid, extract(epoch from began)::float8 * 1000 as "beganAt" from execution order by began`;
+    return {
+      kills,
+      acknowledged: fleet.acknowledged(),
+      effects: new Set(effects.map(({ job }) => job)),
+      executions,
+      completions: fleet.completions(),
+      left,
+    };
+  } finally {
+    await fleet.end();
+    await sql.end();
+    await redis.remove();
+  }
+}
+
+async function killAtRandom(fleet: Fleet, random: () => number, seconds: number): Promise<Kill[]> {
+  const kills: Kill[] = [];
+  const until = performance.now() + seconds * 1_000;
+  while (performance.now() < until) {
+    await Bun.sleep(400 + random() * 900);
+    const dice = random();
+    const which = random();
+    if (dice < 0.25) kills.push(await fleet.killProducer(Math.floor(which * producersMax)));
+    else if (dice < 0.8) kills.push(await fleet.killWorker(Math.floor(which * workersMax)));
+    else kills.push(await fleet.killRedis(which * 400));
+  }
+  return kills;
+}
+
+class Fleet {
+  readonly #redis: RedisServer;
+  readonly #databaseUrl: string;
+  readonly #namespace = freshNamespace();
+  readonly #file = join(temporaryDirectory("crash"), "acknowledged");
+  readonly #workers: ScaleProcess[] = [];
+  readonly #gone: ScaleProcess[] = [];
+  readonly #producers: Bun.Subprocess[] = [];
+
+  constructor(redis: RedisServer, databaseUrl: string) {
+    this.#redis = redis;
+    this.#databaseUrl = databaseUrl;
+  }
+
+  async start(): Promise<void> {
+    for (let index = 0; index < workersMax; index++) this.#workers[index] = await this.#worker("ready");
+    for (let index = 0; index < producersMax; index++) this.#producers[index] = this.#producer();
+  }
+
+  async killProducer(index: number): Promise<Kill> {
+    const victim = this.#producers[index]!;
+    victim.kill("SIGKILL");
+    await victim.exited;
+    this.#producers[index] = this.#producer();
+    return { what: "producer", pid: victim.pid, at: Date.now() };
+  }
+
+  async killWorker(index: number): Promise<Kill> {
+    const victim = this.#workers[index]!;
+    victim.kill("SIGKILL");
+    const at = Date.now();
+    await victim.stop();
+    this.#gone.push(victim);
+    // Not waited for: Redis may be killed while it starts.
+    this.#workers[index] = await this.#worker(false);
+    return { what: "worker", pid: victim.pid, at };
+  }
+
+  async killRedis(awayMs: number): Promise<Kill> {
+    const pid = this.#redis.pid();
+    await this.#redis.kill();
+    await Bun.sleep(awayMs);
+    await this.#redis.start();
+    return { what: "redis", pid, at: Date.now() };
+  }
+
+  async stopProducers(): Promise<void> {
+    for (const producer of this.#producers) producer.kill("SIGKILL");
+    await Promise.all(this.#producers.map((producer) => producer.exited));
+  }
+
+  /** Waits until nothing is left to do. */
+  async rest(): Promise<CrashReport["left"]> {
+    const queue = openQueue(this.#redis.url, { namespace: this.#namespace });
+    const left = await eventually(
+      async () => {
+        const { waiting, delayed, running, dead } = await queue.stats("default");
+        return waiting + delayed + running === 0 && { waiting, delayed, running, dead };
+      },
+      { timeout: 60_000, what: "every job's outcome" },
+    );
+    await queue.close();
+    return left as CrashReport["left"];
+  }
+
+  acknowledged(): ReadonlySet<string> {
+    return new Set(readFileSync(this.#file, "utf8").split("\n").filter(Boolean));
+  }
+
+  /** From the lines that workers wrote. One that was killed took those of its last second along. */
+  completions(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const worker of [...this.#gone, ...this.#workers]) {
+      for (const line of worker.log()) {
+        if (!line.includes('"result":"completed"')) continue;
+        const { jobId } = JSON.parse(line) as { jobId: string };
+        counts.set(jobId, (counts.get(jobId) ?? 0) + 1);
+      }
+    }
+    return counts;
+  }
+
+  async end(): Promise<void> {
+    await this.stopProducers();
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
+  }
+
+  #worker(ready: "ready" | false): Promise<ScaleProcess> {
+    return startScale(
+      [
+        "--role=worker",
+        entry,
+        `--namespace=${this.#namespace}`,
+        `--queue-url=${this.#redis.url}`,
+        "--concurrency=4",
+        "--job-lease=1s",
+      ],
+      { ready, env: { DATABASE_URL: this.#databaseUrl }, scope: "file" },
+    );
+  }
+
+  #producer(): Bun.Subprocess {
+    const program = join(import.meta.dir, "crash/producer.ts");
+    return Bun.spawn(
+      ["setpriv", "--pdeathsig=KILL", process.execPath, program, this.#redis.url, this.#namespace, this.#file],
+      { stdio: ["ignore", "ignore", "inherit"] },
+    );
+  }
+}

@@ -1,0 +1,22 @@
+// A process that enqueues as fast as it is answered, until it is killed: after each answer, and not before, the id goes to its file.
+// `bun producer.ts URL NAMESPACE FILE`
+
+import { appendFileSync } from "node:fs";
+
+import { openQueue } from "../../../src/store/queue/open.ts";
+
+const [url = "", namespace = "", file = ""] = process.argv.slice(2);
+const queue = openQueue(url, { namespace });
+const pauseMs = 4;
+
+for (let sent = 0; ; sent++) {
+  const delay = sent % 5 === 0 ? { delayMs: 200 } : {};
+  try {
+    const payload = JSON.stringify({ ms: sent % 20 });
+    const [id] = await queue.enqueue("default", [{ name: "effect", payload, ...delay }]);
+    appendFileSync(file, `${id}\n`);
+  } catch {
+    // Refused, or not answered: whoever asked knows that it may not be there.
+  }
+  await Bun.sleep(pauseMs);
+}
