@@ -65,7 +65,8 @@ export class Service {
     this.#follow(wanted);
     this.#routable = this.#targets.filter(({ routing }) => routing === "routable");
     this.#balance = wanted.balance;
-    this.#ring = wanted.balance === "ip_hash" ? new Ring(this.#routable) : undefined;
+    if (wanted.balance !== "ip_hash") this.#ring = undefined;
+    else if (this.#ring?.isOf(this.#routable) !== true) this.#ring = new Ring(this.#routable);
     this.stickyCookie = wanted.stickyCookie;
     this.queue.depthMax = wanted.queueDepthMax;
     this.queueTimeout = wanted.queueTimeout;

@@ -5,12 +5,16 @@
  * Sources: Karger et al., "Consistent Hashing and Random Trees", STOC 1997; Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with
  * Bounded Loads", SODA 2018 (ε = 0.25).
  */
-import { hash32 } from "../../src/std/hash.ts";
+import { hash32, mix32 } from "../../src/std/hash.ts";
 import { type Candidate, isOpen } from "./candidate.ts";
 
 /** Points of the lightest target; others have as many times more as they weigh more, up to the maximum. */
 const pointsMin = 100;
 const pointsMax = 10_000;
+/** A point is its place and its owner in one number, so that sorting them is sorting numbers; 52 bits in all. */
+const ownersMax = 2 ** 20;
+/** Keeps a member's points apart: 2³² divided by the golden ratio. */
+const pointStep = 0x9e3779b9;
 /** 1 + ε. */
 const boundFactor = 1.25;
 
@@ -20,20 +24,25 @@ export interface Member extends Candidate {
 
 export class Ring<M extends Member> {
   readonly #members: readonly M[];
+  readonly #weights: readonly number[];
   /** Where the points lie, ascending, and the index of the member that owns each. */
   readonly #places: Float64Array;
   readonly #owners: Uint32Array;
 
   constructor(members: readonly M[]) {
     this.#members = members;
-    const lightest = Math.min(...members.map(({ weight }) => weight));
-    const points = members.flatMap(({ name, weight }, owner) => {
-      const count = Math.min(pointsMax, Math.round((pointsMin * weight) / lightest));
-      return Array.from({ length: count }, (_, index) => ({ place: hash32(`${name}#${index}`), owner }));
-    });
-    points.sort((a, b) => a.place - b.place || a.owner - b.owner);
-    this.#places = Float64Array.from(points, ({ place }) => place);
-    this.#owners = Uint32Array.from(points, ({ owner }) => owner);
+    this.#weights = members.map(({ weight }) => weight);
+    const points = pointsOf(members);
+    this.#places = points.map((point) => Math.floor(point / ownersMax));
+    this.#owners = Uint32Array.from(points, (point) => point % ownersMax);
+  }
+
+  /** Whether it is what one made anew of these members would be: making one takes a while. */
+  isOf(members: readonly M[]): boolean {
+    return (
+      members.length === this.#members.length &&
+      members.every((member, index) => member === this.#members[index] && member.weight === this.#weights[index])
+    );
   }
 
   /** The key's owner, or the first after it that is open and below the bound; undefined if none is open. Hot: no allocation. */
@@ -72,4 +81,19 @@ export class Ring<M extends Member> {
     }
     return low;
   }
+}
+
+/** Every member's points, ascending. */
+function pointsOf(members: readonly Member[]): Float64Array {
+  const lightest = Math.min(...members.map(({ weight }) => weight));
+  const counts = members.map(({ weight }) => Math.min(pointsMax, Math.round((pointsMin * weight) / lightest)));
+  const points = new Float64Array(counts.reduce((sum, count) => sum + count, 0));
+  let at = 0;
+  for (const [owner, { name }] of members.entries()) {
+    const seed = hash32(name);
+    for (let point = 0; point < counts[owner]!; point++) {
+      points[at++] = mix32(seed + Math.imul(point, pointStep)) * ownersMax + owner;
+    }
+  }
+  return points.toSorted();
 }

@@ -3,9 +3,9 @@ import { targetsMax } from "../../src/config/services.ts";
 import type { ServiceState } from "../../src/ops/control_protocol.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { stickyToken } from "../balance/sticky.ts";
-import { mayEject, routingOf, slowSince } from "../health/routing.ts";
+import { mayEject, routingOf, slowStarts } from "../health/routing.ts";
 import type { Health, Order } from "../health/state.ts";
-import type { BalanceName, Routing, WorldService, WorldTarget } from "../world.ts";
+import type { BalanceName, WorldService } from "../world.ts";
 import { type HealthOptions, Member, type TargetSpec } from "./member.ts";
 import { stickyKeyOf, type StickyOptions } from "./sticky_key.ts";
 
@@ -111,25 +111,21 @@ export class Group {
   world(): WorldService {
     const { name, isPaused } = this;
     const { balance, stickyCookie = "", queueDepthMax, queueTimeout, ejectionErrors, slowStart } = this.#options;
-    const { routings, isPanic } = routingOf(this.#healths, this.#options.panicPercent);
     const settings = { balance, stickyCookie, queueDepthMax, queueTimeout, ejectionErrors, slowStart };
-    const targets = [...this.#members.values()].map((member, index) => this.#targetOf(member, routings[index]!));
+    const healths = this.#healths;
+    const { routings, isPanic } = routingOf(healths, this.#options.panicPercent);
+    const slow = slowStarts(healths, slowStart);
+    const targets = [...this.#members.values()].map(({ spec }, index) => ({
+      name: spec.name,
+      host: spec.host,
+      port: spec.port,
+      weight: spec.weight,
+      connectionsMax: spec.connectionsMax,
+      routing: routings[index]!,
+      slowSince: slow[index]!,
+      stickyToken: stickyCookie === "" ? "" : stickyToken(this.#stickyKey, name, spec.name),
+    }));
     return { name, ...settings, isPaused, isPanic, targets };
-  }
-
-  #targetOf({ spec, health }: Member, routing: Routing): WorldTarget {
-    const { stickyCookie = "", slowStart } = this.#options;
-    const { name, host, port, weight, connectionsMax } = spec;
-    return {
-      name,
-      host,
-      port,
-      weight,
-      connectionsMax,
-      routing,
-      slowSince: slowSince(health, this.#healths, slowStart),
-      stickyToken: stickyCookie === "" ? "" : stickyToken(this.#stickyKey, this.name, name),
-    };
   }
 
   status(): ServiceState {

@@ -38,7 +38,7 @@ export class Member {
   /** Ends an ejection. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `changed` is called after each check and order. */
+  /** `changed` is called when something is known that others may depend on. */
   constructor(spec: TargetSpec, service: string, options: HealthOptions, changed: () => void) {
     this.spec = spec;
     this.#service = service;

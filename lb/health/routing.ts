@@ -16,21 +16,16 @@ export interface ServiceRouting {
  */
 export function routingOf(healths: readonly Health[], panicPercent: number): ServiceRouting {
   const isNothingKnown = healths.filter(isWanted).every(isUnknown);
-  const counted = countedOn(healths);
-  const healthy = counted.filter(isHealthy).length;
-  const isPanic = healthy * 100 < counted.length * panicPercent;
+  const judged = healths.filter((health) => isWanted(health) && health.state !== "joining");
+  const areAllNew = !judged.some(({ hasPassed }) => hasPassed);
+  const counted = judged.filter(({ hasPassed }) => hasPassed || areAllNew);
+  const isPanic = counted.filter(isHealthy).length * 100 < counted.length * panicPercent;
+  const used = new Set(isPanic ? counted : counted.filter(isHealthy));
   const routings = healths.map((health) => {
     if (!isWanted(health)) return "draining";
-    if (isHealthy(health) || isNothingKnown) return "routable";
-    return isPanic && counted.includes(health) ? "routable" : "out";
+    return isNothingKnown || used.has(health) ? "routable" : "out";
   });
   return { routings, isPanic };
-}
-
-function countedOn(healths: readonly Health[]): readonly Health[] {
-  const judged = healths.filter((health) => isWanted(health) && health.state !== "joining");
-  const proven = judged.filter(({ hasPassed }) => hasPassed);
-  return proven.length > 0 ? proven : judged;
 }
 
 /** Whether one more target may be ejected: not the last healthy one, and no more than `percentMax` of all that are wanted. */
@@ -41,13 +36,15 @@ export function mayEject(healths: readonly Health[], percentMax: number): boolea
 }
 
 /**
- * When the target's slow start began, in milliseconds since the epoch; 0 for none. It has one only beside a target that has been in for
+ * When each target's slow start began, in milliseconds since the epoch; 0 for none. It has one only beside a target that had been in for
  * longer than a slow start lasts and so can carry the difference: those that start together share alike from the first request.
  */
-export function slowSince(health: Health, all: readonly Health[], slowStart: number): number {
-  if (slowStart === 0 || !isHealthy(health)) return 0;
-  const isBesideWarm = all.some((other) => isHealthy(other) && other.since + slowStart <= health.since);
-  return isBesideWarm ? health.since : 0;
+export function slowStarts(healths: readonly Health[], slowStart: number): number[] {
+  const firstIn = Math.min(...healths.filter(isHealthy).map(({ since }) => since));
+  return healths.map((health) => {
+    const isBesideWarm = firstIn + slowStart <= health.since;
+    return slowStart > 0 && isHealthy(health) && isBesideWarm ? health.since : 0;
+  });
 }
 
 /** Neither it nor the operator asked for no more requests. */

@@ -177,6 +177,16 @@ describe("the ring", () => {
     expect(Math.max(...of.map(({ requestsInFlight }) => requestsInFlight))).toBeLessThanOrEqual(126);
   });
 
+  test("is made anew only for other members or weights", () => {
+    const [a, b] = targets(1, 1) as [Some, Some];
+    const ring = new Ring([a, b]);
+    expect(ring.isOf([a, b])).toBe(true);
+    expect(ring.isOf([a])).toBe(false);
+    expect(ring.isOf([b, a])).toBe(false);
+    Object.assign(b, { weight: 2 });
+    expect(ring.isOf([a, b])).toBe(false);
+  });
+
   test("counts a share that is small for now", () => {
     const of = targets(1, 1);
     of[0]!.share = 0.1;

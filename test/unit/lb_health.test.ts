@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { slowPart } from "../../lb/balance/slow_start.ts";
-import { mayEject, routingOf, slowSince } from "../../lb/health/routing.ts";
+import { mayEject, routingOf, slowStarts } from "../../lb/health/routing.ts";
 import {
   ejectionLasts,
   type Health,
@@ -162,10 +162,7 @@ describe("a target may be ejected", () => {
 });
 
 describe("a slow start", () => {
-  const starts = (sequences: readonly string[]) => {
-    const healths = sequences.map(after);
-    return healths.map((health) => slowSince(health, healths, 10 * seconds));
-  };
+  const starts = (sequences: readonly string[]) => slowStarts(sequences.map(after), 10 * seconds);
 
   test.each<[what: string, sequences: readonly string[], wanted: readonly number[]]>([
     ["is for who joins beside one that is warm", [`p`, `${wait(10)}p`], [0, 10 * seconds]],
