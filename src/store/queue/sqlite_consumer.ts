@@ -40,6 +40,7 @@ export class SqliteConsumer implements Consumer {
   readonly #name: string;
   readonly #owner: string;
   readonly #limits: QueueLimits;
+  #addedSinceTrim = 0;
 
   constructor(store: SqliteStore, queue: string, name: string, owner: string, limits: QueueLimits) {
     this.#store = store;
@@ -82,11 +83,17 @@ export class SqliteConsumer implements Consumer {
       if (ended.some(({ to }) => to === "discarded")) {
         database.query(statements.trimDeadLetters).run(this.#name, this.#limits.deadLettersMax);
       }
-      if (ended.some(({ to }) => to === "completed" || to === "cancelled")) {
-        kept.trimDone(database, this.#name, this.#limits.completedMax);
-      }
+      this.#trimDone(database, ended.filter(({ to }) => to === "completed" || to === "cancelled").length);
       return lost;
     });
+  }
+
+  /** Counting what is kept reads all of it, so it is done once for every hundredth of it that was added. */
+  #trimDone(database: Database, added: number): void {
+    this.#addedSinceTrim += added;
+    if (this.#addedSinceTrim < Math.max(1, this.#limits.completedMax / 100)) return;
+    this.#addedSinceTrim = 0;
+    kept.trimDone(database, this.#name, this.#limits.completedMax);
   }
 
   /** False where the lease is no longer ours. */
