@@ -10,7 +10,7 @@
 import type { Tx } from "scale";
 
 import { log } from "../ops/log.ts";
-import { counter } from "../ops/metrics.ts";
+import { collect } from "../ops/metrics.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
 import { Semaphore } from "../std/semaphore.ts";
@@ -59,6 +59,7 @@ const waitMillisecondsFirst = 5;
 const waitMillisecondsMost = 50;
 /** Entries stored together must not all end together. */
 const jitter = 0.05;
+const noTags: readonly string[] = [];
 /** Loads at a time while the store does not answer, and callers that may wait for their turn. */
 const unsharedLoadsMax = 32;
 const unsharedWaitingMax = 1_000;
@@ -66,22 +67,27 @@ const unsharedWaitingMax = 1_000;
 /** They carry the stored text: each who waits decodes a value of its own, as on a hit. */
 const flights = new SingleFlight<string>();
 const unshared = new Semaphore(unsharedLoadsMax, unsharedWaitingMax);
-const outcomes = counter("cache_operations_total");
+const outcomes = { hit: 0, stale: 0, miss: 0, coalesced: 0, error: 0 };
 
-type Outcome = "hit" | "stale" | "miss" | "coalesced" | "error";
+type Outcome = keyof typeof outcomes;
 
 function count(outcome: Outcome): void {
-  outcomes.inc({ outcome });
+  outcomes[outcome]++;
 }
+
+collect("cache_operations_total", (report) => {
+  for (const [outcome, times] of Object.entries(outcomes)) report({ outcome }, times);
+});
 
 export const cache = {
   async get<T>(key: string, options: Options, load: () => Promise<T> | T): Promise<T> {
     const kv = kvStore("cache.get()");
-    const terms = termsOf(key, options);
-    const found = await look(kv, terms.names);
+    const names = namesOf(key, options);
+    const found = await look(kv, names);
     const kept = found?.entry;
     const now = Date.now();
     if (kept !== undefined && now < kept.f) return hit("hit", kept) as T;
+    const terms = termsOf(key, names, options);
     if (kept !== undefined && now < kept.s) {
       refresh(kv, terms, load, found);
       return hit("stale", kept) as T;
@@ -94,7 +100,7 @@ export const cache = {
 
   async set(key: string, value: unknown, options: Options): Promise<void> {
     const kv = kvStore("cache.set()");
-    const terms = termsOf(key, options);
+    const terms = termsOf(key, namesOf(key, options), options);
     encodeEntry(key, value, { t: [], f: 0, s: 0 });
     // A load that is under way may have read what this replaces.
     flights.forget(key);
@@ -216,13 +222,13 @@ function entryOf(terms: Terms, value: unknown, versions: readonly string[]): { t
   return { text, milliseconds: f - Date.now() + kept };
 }
 
-function termsOf(key: string, options: Options): Terms {
+function termsOf(key: string, names: readonly string[], options: Options): Terms {
   const { ttl, stale = 0, staleIfError = 0, negativeTtl = ttl, timeout = timeoutDefault } = options;
   const duration = (what: string, value: Duration, least: number, most = ttlMillisecondsMax) =>
     durationOf(`the ${what} of cache key "${key}"`, value, least, most);
   return {
     key,
-    names: namesOf(key, options),
+    names,
     ttl: duration("ttl", ttl, 1),
     stale: duration("stale", stale, 0),
     staleIfError: duration("staleIfError", staleIfError, 0),
@@ -231,12 +237,12 @@ function termsOf(key: string, options: Options): Terms {
   };
 }
 
-function namesOf(key: string, { tags = [] }: Options): readonly string[] {
+function namesOf(key: string, { tags = noTags }: Options): readonly string[] {
   if (key === "" || key.length > keyCharactersMax)
     throw new RangeError(`cache key of ${key.length} characters, expected 1–${keyCharactersMax}`);
   if (tags.length > tagsMax)
     throw new RangeError(`cache key "${key}" has ${tags.length} tags, expected at most ${tagsMax}`);
-  return [entryKey(key), ...tags.map(tagKey)];
+  return tags.length === 0 ? [entryKey(key)] : [entryKey(key), ...tags.map(tagKey)];
 }
 
 const entryKey = (key: string): string => `cache:${key}`;

@@ -15,6 +15,7 @@ export const tagMilliseconds = 2 * 31 * 86_400_000;
 const valueBytesMax = 1024 * 1024;
 const budgetMillisecondsDefault = 50;
 
+const noVersions: readonly string[] = [];
 const breaker = new Breaker({ failuresMax: 5, openMilliseconds: 1_000 });
 let budgetMilliseconds = budgetMillisecondsDefault;
 
@@ -33,6 +34,8 @@ export interface Found {
 
 /** Entry and versions in one round trip; undefined where the store does not answer. `names`: the entry's key, then one for each tag. */
 export function look(kv: Kv, names: readonly string[]): Promise<Found | undefined> {
+  // Most entries have no tags: one read and nothing around it.
+  if (names.length === 1) return within("look", () => kv.get(names[0]!).then(untagged));
   return within("look", async () => {
     const [text, ...versions] = await kv.getMany(names);
     // A version that is missing may have been evicted: what was stored under any earlier one must not be believed again.
@@ -41,6 +44,10 @@ export function look(kv: Kv, names: readonly string[]): Promise<Found | undefine
     );
     return { entry: text == null ? undefined : decodeEntry(text, current), text: text ?? "", versions: current };
   });
+}
+
+function untagged(text: string | null): Found {
+  return { entry: text === null ? undefined : decodeEntry(text, noVersions), text: text ?? "", versions: noVersions };
 }
 
 /** The claim to load, null while somebody else has it; undefined where the store does not answer. */
