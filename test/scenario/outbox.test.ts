@@ -229,6 +229,8 @@ describe("with a Redis of its own", () => {
         const victim = await site.start("worker");
         await eventually(async () => (await site.query(hanging)).length > 0);
         await eventually(async () => (await site.runs()).length === 1);
+        // Its outcome is recorded too: what runs again after this was relayed again.
+        await eventually(() => queueIsEmpty(redis));
         expect(await site.waiting()).toBeGreaterThan(0);
         victim.kill("SIGKILL");
         await victim.stop();
