@@ -45,7 +45,9 @@ export async function enqueueJobs(
     for (const [index, payload] of payloads.entries()) await validated(definition.schema, payload, whats(index));
   }
   const unique = uniqueOf(definition, options.unique);
-  const jobs = payloads.map((payload, index) => ({ ...newJob(definition, payload, whats(index)), ...unique }));
+  const trace = currentContext()?.trace.traceparent;
+  const common = { name: definition.name, delayMs, ...unique, ...(trace === undefined ? {} : { trace }) };
+  const jobs = payloads.map((value, index) => ({ ...common, payload: payloadText(definition, value, whats(index)) }));
   if (options.tx !== undefined) return inTransaction(definition, jobs, delayMs, options.tx);
   if (runningTransaction() !== undefined) warnOutside(definition.name);
   const ids = await give(definition, jobs, delayMs);
@@ -70,19 +72,11 @@ async function inTransaction(
 async function give(definition: JobDefinition, jobs: readonly NewJob[], delayMs: number): Promise<readonly string[]> {
   const { queue } = definition;
   const store = queueStore(`enqueue of job "${definition.name}"`);
-  if (definition.fallback === undefined) {
-    return store.enqueue(
-      queue,
-      jobs.map((job) => ({ ...job, delayMs })),
-    );
-  }
+  if (definition.fallback === undefined) return store.enqueue(queue, jobs);
   // The same ids both ways: a queue that took them and could not say so takes them once.
   const rows = jobs.map((job) => ({ ...job, id: rowId() }));
   try {
-    await store.enqueueOnce(
-      queue,
-      rows.map((row) => ({ ...row, delayMs })),
-    );
+    await store.enqueueOnce(queue, rows);
   } catch (error) {
     if (!(error instanceof ScaleError && error.code === "store_unavailable") || runningTransaction()) throw error;
     log.warn({ job: definition.name }, `job ${definition.name} goes to the outbox: ${messageOf(error)}`);
@@ -105,7 +99,8 @@ function warnOutside(name: string): void {
   );
 }
 
-function newJob(definition: JobDefinition, value: unknown, what: string): NewJob {
+/** As JSON text. */
+function payloadText(definition: JobDefinition, value: unknown, what: string): string {
   const payload = toJson(value, what);
   const bytes = Buffer.byteLength(payload);
   const bytesMax = runtimeSettings(`enqueue of job "${definition.name}"`).jobPayloadBytesMax;
@@ -114,8 +109,7 @@ function newJob(definition: JobDefinition, value: unknown, what: string): NewJob
       hint: "store the data in the database and pass its id, or raise --job-payload-bytes-max",
     });
   }
-  const trace = currentContext()?.trace.traceparent;
-  return { name: definition.name, payload, ...(trace === undefined ? {} : { trace }) };
+  return payload;
 }
 
 /** Unique keys are the job's own: two kinds of job may use the same. */

@@ -4,6 +4,7 @@
  */
 import { log } from "../ops/log.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
+import { handled } from "../std/handled.ts";
 import {
   announce,
   deleteRows,
@@ -86,7 +87,7 @@ export async function leaveInvalidation(
       return tellRelays(namespace);
     }
     // Not waited for: a row that stays is only an invalidation done twice.
-    void deleteRows(sqlStore("the outbox"), namespace, [id]).catch(() => undefined);
+    void handled(deleteRows(sqlStore("the outbox"), namespace, [id]));
   });
 }
 
@@ -104,9 +105,14 @@ function tellRelays(namespace: string): void {
 
 async function tell(namespace: string): Promise<void> {
   telling = true;
-  while (tellAgain) {
+  try {
+    while (tellAgain) {
+      tellAgain = false;
+      await announce(sqlStore("the outbox"), namespace);
+    }
+  } catch {
+    // The database is away, or this process is stopping: a relay's next look finds the rows.
     tellAgain = false;
-    await announce(sqlStore("the outbox"), namespace).catch(() => undefined);
   }
   telling = false;
 }

@@ -12,8 +12,8 @@ import type { NewJob } from "../queue/queue.ts";
 import { SqlError } from "../sql/errors.ts";
 import type { Row, SqlRunner, SqlSession, Statement } from "../sql/sql.ts";
 
-/** A job's id is its row's; without its delay, which the row has as a time. */
-export type OutboxJob = Omit<NewJob, "delayMs"> & { readonly id: string };
+/** A job's id is its row's. */
+export type OutboxJob = NewJob & { readonly id: string };
 
 export interface Invalidation {
   readonly keys: readonly string[];
@@ -27,7 +27,7 @@ export interface OutboxRow {
   readonly id: string;
   readonly kind: OutboxKind;
   readonly queue: string | null;
-  /** JSON: an OutboxJob without its id, or an Invalidation. */
+  /** JSON: an OutboxJob without id and delay, or an Invalidation. */
   readonly body: string;
   /** Milliseconds until a delayed job is due; negative where it was. */
   readonly delayMs: number | null;
@@ -84,7 +84,7 @@ export async function writeJobs(
         namespace,
         queue,
         step.map(({ id }) => id),
-        step.map((job) => JSON.stringify({ ...job, id: undefined })),
+        step.map((job) => JSON.stringify({ ...job, id: undefined, delayMs: undefined })),
         delayMs,
       ],
     );
