@@ -47,8 +47,13 @@ for (const [driver, urlOf] of Object.entries(queueDrivers)) {
 
     test("an application asks how far a job is, and what it returned", async () => {
       await using serving = await app();
-      await using _ = await worker();
-      const posted = await fetch(`${serving.url}/report`, { method: "POST", body: JSON.stringify({ file, rows: 7 }) });
+      await using running = await worker();
+      const trace = "0af7651916cd43dd8448eb211c80319c";
+      const posted = await fetch(`${serving.url}/report`, {
+        method: "POST",
+        headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` },
+        body: JSON.stringify({ file, rows: 7 }),
+      });
       const { id } = (await posted.json()) as { id: string };
       const status = () => stateOf(serving, `/report/${id}`);
       const early = await eventually(async () => {
@@ -67,6 +72,8 @@ for (const [driver, urlOf] of Object.entries(queueDrivers)) {
         attempts: 1,
         result: { url: `/reports/${id}`, rows: 7 },
       } as Status);
+      const line = await eventually(() => running.log().find((one) => one.includes('"message":"job"')));
+      expect(JSON.parse(line)).toMatchObject({ jobId: id, attempt: 1, result: "completed", trace });
     });
 
     test("a running job is told to stop within a second, whichever worker runs it, and is not tried again", async () => {
