@@ -19,6 +19,8 @@ export class Attempts {
   target: Target | undefined;
   /** A request of a method without a body, or whose body was not read yet, needs none. */
   replay: Replay | undefined;
+  /** A kept connection was closed: others of the same age may be, wherever they lead. */
+  needsNew = false;
   readonly #balancer: Balancer;
   readonly #head: RequestHead;
   readonly #clientAddress: string;
@@ -92,6 +94,7 @@ export class Attempts {
     if (verdict === "no" || (verdict === "elsewhere" && !isElsewhere)) return "no";
     if (!retryBudget.take(clock.now)) return "no";
     counters.retries[failure]++;
+    this.needsNew = failure === "stale" || failure === "unsent";
     this.#tried = tried;
     if (!isElsewhere) return "same";
     this.leave();

@@ -37,6 +37,7 @@ import { answerOf, requestOf, responseOf } from "./routed.ts";
 import type { Service } from "./service.ts";
 import { silenceMax, silent } from "./silence.ts";
 import type { Downstream, DownstreamUser, Progress, Upstream, UpstreamUser } from "./stream.ts";
+import type { Target } from "./target.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { Waiting } from "./wait_queue.ts";
 
@@ -101,13 +102,14 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   proceed(): void {
     const target = this.#attempts!.choose();
     if (target === undefined) return this.#wait();
-    this.#connecting();
-    this.#upstream = target.pool.acquire(this) ?? this.#upstream;
+    this.#connect(target);
   }
 
-  #connecting(): void {
+  #connect({ pool }: Target): void {
+    const attempts = this.#attempts!;
     this.#enter("connecting");
-    this.#downstream.awaitTarget(this.#attempts!.left(this.#balancer.config.connectTimeout));
+    this.#downstream.awaitTarget(attempts.left(this.#balancer.config.connectTimeout));
+    this.#upstream = (attempts.needsNew ? pool.dial(this) : pool.acquire(this)) ?? this.#upstream;
   }
 
   // From the upstream
@@ -318,10 +320,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (!this.#isRequestRead) this.#downstream.pauseBody();
     this.#enter("choosing");
     if (next === "elsewhere") this.proceed();
-    else {
-      this.#connecting();
-      this.#upstream = target!.pool.dial(this);
-    }
+    else this.#connect(target!);
     return true;
   }
 

@@ -19,17 +19,17 @@ function asked(method: string, ...backends: readonly RawBackend[]): number {
   return backends.flatMap(({ heads }) => heads).filter((head) => head.startsWith(`${method} `)).length;
 }
 
-describe("where there is one target only", () => {
-  /** Closes without a byte what comes second on a connection. */
-  const closesKept = () => {
-    const seen = new WeakSet<object>();
-    return rawBackend((peer) => {
-      if (seen.has(peer)) return peer.reset();
-      seen.add(peer);
-      peer.send(answer("hello"));
-    });
-  };
+/** Closes without a byte what comes second on a connection. */
+const closesKept = () => {
+  const seen = new WeakSet<object>();
+  return rawBackend((peer) => {
+    if (seen.has(peer)) return peer.reset();
+    seen.add(peer);
+    peer.send(answer("hello"));
+  });
+};
 
+describe("where there is one target only", () => {
   test("a safe request that met a closed connection goes again on a new one", async () => {
     using backend = closesKept();
     await using lb = await balancer([backend]);
@@ -57,6 +57,18 @@ describe("where there is one target only", () => {
     expect(await exchange(lb.url, get("/", closing))).toStartWith("HTTP/1.1 502 ");
     expect(backend.heads).toHaveLength(1);
   });
+});
+
+test("where every kept connection of every target is closed, a safe request needs one new one", async () => {
+  using one = closesKept();
+  using two = closesKept();
+  using three = closesKept();
+  await using lb = await balancer([one, two, three]);
+  for (let n = 0; n < 12; n++) expect(await exchange(lb.url, get("/", closing))).toStartWith("HTTP/1.1 200 ");
+  expect(await metric(lb.adminUrl, "lb_retries_total")).toBe(
+    await metric(lb.adminUrl, "lb_retries_total", { reason: "stale" }),
+  );
+  expect(await metric(lb.adminUrl, "lb_retries_total")).toBeGreaterThan(2);
 });
 
 describe("a body", () => {
