@@ -1,7 +1,7 @@
 /** Role lb and thousands of clients that hold on to it: others are served as if they were not there, each costs a bounded little, and they are closed. */
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
-import { balancer, closing, get } from "../harness/balancer.ts";
+import { balancer, closing, get, hello } from "../harness/balancer.ts";
 import { eventually } from "../harness/eventually.ts";
 import { metric } from "../harness/metrics.ts";
 import { residentBytes } from "../harness/proc.ts";
@@ -75,4 +75,31 @@ test("clients that take nothing of a large response cost a bounded little, and a
   expect(most / stalled.length).toBeLessThan(1.5 * kibibyte ** 2);
   for (const peer of stalled) peer.end();
   expect(await exchange(lb.url, get("/", closing))).toEndWith("x");
+});
+
+describe("a client's connections", () => {
+  test("are bounded by --connections-per-client-max, those of a trusted proxy are not", async () => {
+    using backend = rawBackend(hello);
+    await using lb = await balancer([backend], ["--connections-per-client-max=2", "--trusted-proxies=192.0.2.0/24"]);
+    using first = await rawClient(lb.url);
+    using second = await rawClient(lb.url);
+    for (const client of [first, second]) client.send(get("/"));
+    await Promise.all([first.until("hello"), second.until("hello")]);
+    expect(await exchange(lb.url, "")).toBe("");
+    first.end();
+    await eventually(async () => (await exchange(lb.url, get("/", closing))).endsWith("hello"));
+    await using trusting = await balancer([backend], ["--connections-per-client-max=1"]);
+    using one = await rawClient(trusting.url);
+    one.send(get("/"));
+    await one.until("hello");
+    expect(await exchange(trusting.url, get("/", closing))).toEndWith("hello");
+  });
+
+  test("end after --requests-per-connection-max, and the last response says so", async () => {
+    using backend = rawBackend(hello);
+    await using lb = await balancer([backend], ["--requests-per-connection-max=3"]);
+    const responses = await exchange(lb.url, get("/").repeat(4));
+    expect(responses.match(/HTTP\/1.1 200/g)).toHaveLength(3);
+    expect(responses.match(/Connection: close/g)).toHaveLength(1);
+  });
 });

@@ -160,30 +160,3 @@ describe("a client that is slow", () => {
     await eventually(() => lb.log().some((line) => line.includes('"error":"upstream_timeout"')));
   });
 });
-
-describe("a client's connections", () => {
-  test("are bounded by --connections-per-client-max, those of a trusted proxy are not", async () => {
-    using backend = rawBackend(hello);
-    await using lb = await balancer([backend], ["--connections-per-client-max=2", "--trusted-proxies=192.0.2.0/24"]);
-    using first = await rawClient(lb.url);
-    using second = await rawClient(lb.url);
-    for (const client of [first, second]) client.send(get("/"));
-    await Promise.all([first.until("hello"), second.until("hello")]);
-    expect(await exchange(lb.url, "")).toBe("");
-    first.end();
-    await eventually(async () => (await exchange(lb.url, get("/", closing))).endsWith("hello"));
-    await using trusting = await balancer([backend], ["--connections-per-client-max=1"]);
-    using one = await rawClient(trusting.url);
-    one.send(get("/"));
-    await one.until("hello");
-    expect(await exchange(trusting.url, get("/", closing))).toEndWith("hello");
-  });
-
-  test("end after --requests-per-connection-max, and the last response says so", async () => {
-    using backend = rawBackend(hello);
-    await using lb = await balancer([backend], ["--requests-per-connection-max=3"]);
-    const responses = await exchange(lb.url, get("/").repeat(4));
-    expect(responses.match(/HTTP\/1.1 200/g)).toHaveLength(3);
-    expect(responses.match(/Connection: close/g)).toHaveLength(1);
-  });
-});

@@ -40,6 +40,8 @@ interface Accepted {
   readonly keepsAlive?: boolean;
   readonly minorVersion?: 0 | 1;
   readonly expectsContinue?: boolean;
+  readonly acceptsTrailers?: boolean;
+  readonly upgrade?: string;
 }
 
 const accepted: readonly (readonly [promise: string, head: string, Accepted])[] = [
@@ -92,6 +94,29 @@ const accepted: readonly (readonly [promise: string, head: string, Accepted])[] 
     "Expect with a body to come",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
     { expectsContinue: true },
+  ],
+  [
+    "Expect in HTTP/1.0, which has none",
+    "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    { expectsContinue: false, fields: [] },
+  ],
+  [
+    "TE with trailers in its list",
+    "GET / HTTP/1.1\r\nHost: a\r\nTE: gzip;q=0.5, Trailers\r\n\r\n",
+    { acceptsTrailers: true, fields: [] },
+  ],
+  ["TE without", "GET / HTTP/1.1\r\nHost: a\r\nTE: xtrailers, trailers;q=1\r\n\r\n", { acceptsTrailers: false }],
+  [
+    "an upgrade",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    { upgrade: "websocket", keepsAlive: true, fields: [] },
+  ],
+  ["an upgrade that Connection does not name", "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n", { upgrade: "" }],
+  ["an upgrade in HTTP/1.0", "GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", { upgrade: "" }],
+  [
+    "an upgrade with a body",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+    { upgrade: "" },
   ],
   ["Expect without a body", "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", { expectsContinue: false }],
   [

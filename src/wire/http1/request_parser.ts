@@ -104,13 +104,14 @@ export class RequestParser extends HeadParser implements RequestHead {
 
   #dropHopByHop(): void {
     const { fields } = this;
+    const isOld = this.minorVersion === 0;
     const options = this.#connectionFields > 0 ? connectionOf(fields) : 0;
     if ((options & connectionOption.tooLong) !== 0) throw this.malformed("Connection names too many fields");
     this.keepsAlive = persists(options, this.minorVersion);
     if ((options & connectionOption.upgrade) !== 0) this.#upgrade();
     for (let index = 0; index < fields.count; index++) {
       const id = fields.id(index);
-      if (id !== known.other && (isHopByHop(id) || id === known.host || id === known.underscored)) fields.drop(index);
+      if (id !== known.other && (isHopByHop(id) || isOurs(id, isOld))) fields.drop(index);
     }
   }
 
@@ -211,6 +212,11 @@ export class RequestParser extends HeadParser implements RequestHead {
   #targetTooLong(): ScaleError {
     return new ScaleError("target_too_long", `the request target is longer than ${this.limits.targetBytesMax} bytes`);
   }
+}
+
+/** What is said anew, or not at all, in the head that is sent on: HTTP/1.0 has no expectations (RFC 9110 §10.1.1). */
+function isOurs(id: number, isOld: boolean): boolean {
+  return id === known.host || id === known.underscored || (isOld && id === known.expect);
 }
 
 /** Whether a TE field's list holds "trailers" (RFC 9110 §10.1.4). TE comes with few requests: this need not be fast. */
