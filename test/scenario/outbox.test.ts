@@ -14,6 +14,7 @@ import { metric } from "../harness/metrics.ts";
 import { createDatabase } from "../harness/postgres.ts";
 import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
 import { freshNamespace, sharedRedis, startRedis } from "../harness/redis.ts";
+import { seeded } from "../harness/seeded.ts";
 
 setDefaultTimeout(60_000);
 
@@ -47,7 +48,7 @@ class Site {
   }
 
   start(role: "app" | "worker", expectErrors: readonly RegExp[] = []): Promise<ScaleProcess> {
-    const flags = role === "app" ? ["--drain-delay=0"] : [];
+    const flags = role === "app" ? ["--drain-delay=0", "--cache-timeout=2s"] : ["--job-lease=2s"];
     return startScale([`--role=${role}`, entry, ...flags], { env: this.env, expectErrors });
   }
 
@@ -300,6 +301,55 @@ describe("with a Redis of its own", () => {
     // Looking once a second would take three seconds on average.
     expect(performance.now() - asked).toBeLessThan(1_500);
   });
+});
+
+test("applications and workers killed at random: what committed ran, under the id it was given, and nothing else did", async () => {
+  const site = new Site(await createDatabase(), (await sharedRedis()).url);
+  await site.migrate();
+  const random = seeded(20_26);
+  const workers = await Promise.all([site.start("worker"), site.start("worker")]);
+  let app = await site.start("app", [/changed my mind/]);
+  const given: string[] = [];
+  let over = false;
+  const person = async (name: string) => {
+    for (let count = 0; !over; count++) {
+      const response = await post(app, "/signup", { name: `${name} ${count}`, fail: random() < 0.2 }).catch(
+        () => undefined,
+      );
+      if (response?.ok) given.push(((await response.json()) as { id: string }).id);
+      else await Bun.sleep(10);
+    }
+  };
+  const people = ["Kim", "Lea", "Max"].map(person);
+  for (let round = 0; round < 8; round++) {
+    await Bun.sleep(100 + random() * 300);
+    const index = Math.floor(random() * workers.length);
+    workers[index]!.kill("SIGKILL");
+    await workers[index]!.stop();
+    workers[index] = await site.start("worker");
+    if (round % 3 !== 2) continue;
+    app.kill("SIGKILL");
+    await app.stop().catch(() => undefined);
+    app = await site.start("app", [/changed my mind/]);
+  }
+  over = true;
+  await Promise.all(people);
+  const committed = (await site.query("select 1 from people")).length;
+  const ids = async () => new Set((await site.runs()).map(({ id }) => id));
+  // Longer than a lease: what a killed worker held is taken over then.
+  await eventually(async () => (await ids()).size >= committed, { timeout: 30_000 });
+  await eventually(async () => (await site.waiting()) === 0);
+  expect((await ids()).size).toBe(committed);
+  expect(given.length).toBeGreaterThan(20);
+  expect(given.length).toBeLessThanOrEqual(committed);
+  const ran = await ids();
+  expect(given.filter((id) => !ran.has(id))).toEqual([]);
+  // A second run is a second attempt: of a job that is in the queue once.
+  const attempts = (await site.runs()).map(({ id, attempt }) => `${id} ${attempt}`);
+  expect(new Set(attempts).size).toBe(attempts.length);
+  await app.stop();
+  await Promise.all(workers.map((worker) => worker.stop()));
+  await site.sql.close();
 });
 
 test("without scale's own tables the error says what to do", async () => {
