@@ -22,12 +22,14 @@ export class Front implements Proxied {
   readonly #listener: Listener;
   readonly #sweeper: ReturnType<typeof setInterval>;
 
-  constructor(balancer: Balancer) {
+  /** Shares `address`, which is claimed. */
+  constructor(balancer: Balancer, address: HostPort) {
     this.#balancer = balancer;
     this.#connections = new Connections(balancer.config);
     this.#listener = listen({
-      address: balancer.config.listen,
+      address,
       flag: "--listen",
+      reusePort: true,
       accept: (socket) => this.#accept(socket),
     });
     this.#sweeper = setInterval(() => asEvent((now) => this.#sweep(now)), sweepMilliseconds);

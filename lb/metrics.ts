@@ -9,7 +9,8 @@ import type { Front } from "./listen.ts";
 import type { Services } from "./services.ts";
 import type { Target } from "./target.ts";
 
-export function publishBalancerMetrics(balancer: Balancer, front: Front, control: ControlPlane): void {
+/** What a process counts that carries requests. */
+export function publishTrafficMetrics(balancer: Balancer, front: Front): void {
   const { counters } = balancer;
   collect("lb_connections_open", (report) => report({}, front.connectionsOpen));
   collect("lb_connections_accepted_total", (report) => report({}, counters.connectionsAccepted));
@@ -33,12 +34,12 @@ export function publishBalancerMetrics(balancer: Balancer, front: Front, control
   });
   collect("lb_retries_refused_total", (report) => report({}, balancer.retryBudget.refused));
   collect("lb_retry_budget", (report) => report({}, balancer.retryBudget.left(tick())));
-  publishHealth(control);
   publishServices(balancer.services);
   publishTargets(balancer.services);
 }
 
-function publishHealth(control: ControlPlane): void {
+/** What the control plane knows. */
+export function publishHealthMetrics(control: ControlPlane): void {
   const perTarget = (read: (target: TargetState) => number) => (report: Report) => {
     for (const { name: service, targets } of control.status()) {
       for (const target of targets) report({ service, target: target.name }, read(target));

@@ -53,14 +53,27 @@ async function main(argv: readonly string[]): Promise<number> {
 async function start(command: Command, args: Arguments): Promise<number> {
   const load = () => loadConfig(command, args, environment(), ownCommand());
   const loaded = load();
-  const { config } = loaded;
+  const config = named(loaded.config);
   if (config.printConfig) return print(printConfig(loaded));
   redactAlso(config.redact);
   configureLog(config);
   configureAccessLog(config);
   for (const warning of loaded.warnings) log.warn({}, warning);
-  const program = await programs[command]();
+  const program = await programOf(config);
   return program(config, () => load().config);
+}
+
+/** Of several processes' lines each says whose it is. */
+function named(config: Config): Config {
+  return config.child === undefined
+    ? config
+    : { ...config, instance: config.instance ?? `${config.command}-${process.pid}` };
+}
+
+/** Of several processes of app or worker, this one may be their supervisor; role lb's is its control plane, and lb/main.ts' business. */
+async function programOf({ command, processes, child }: Config): Promise<Program> {
+  const isSupervisor = processes > 1 && child === undefined && (command === "app" || command === "worker");
+  return isSupervisor ? (await import("./ops/supervisor.ts")).run : programs[command]();
 }
 
 function print(text: string): number {

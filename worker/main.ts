@@ -22,7 +22,6 @@ import {
 } from "../src/runtime/runtime.ts";
 import { scheduleTable } from "../src/runtime/schedule.ts";
 import { messageOf, ScaleError } from "../src/std/errors.ts";
-import { formatHostPort } from "../src/std/units.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
 import { QueueConsumer } from "./consumer.ts";
 import { Heartbeat, type Notice } from "./heartbeat.ts";
@@ -75,11 +74,8 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   life.onClose("admin", () => admin.close());
   publishJobMetrics(slots);
   publishProcessMetrics({ version, role: "worker", ready: () => readiness(life, consumers).ready });
-  const address = formatHostPort(admin.address);
-  life.onClose(
-    "run directory",
-    announce(config.runDir, { pid: process.pid, role: "worker", instance, admin: address }),
-  );
+  const { address } = admin;
+  life.onClose("run directory", announce(config, { pid: process.pid, role: "worker", instance, admin: address }));
   log.info(
     {
       admin: address,

@@ -57,16 +57,16 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   const address = formatHostPort({ host: config.listen.host, port: server.port ?? config.listen.port });
   life.onClose(
     "run directory",
-    announce(config.runDir, {
+    announce(config, {
       pid: process.pid,
       role: "app",
       instance,
       listen: address,
-      admin: formatHostPort(admin.address),
+      admin: admin.address,
     }),
   );
   log.info(
-    { listen: address, admin: formatHostPort(admin.address), entry: application.source },
+    { listen: address, admin: admin.address, entry: application.source },
     `role app listens on http://${address}`,
   );
 
@@ -125,8 +125,9 @@ function listen(config: Config, { table, rest }: Routes, definition: App): Bun.S
       hostname: host.replace(/^\[|\]$/g, ""),
       port,
       development: false,
-      // Without development, Bun shares ports unless told not to, and a second start by mistake would take half of the requests.
-      reusePort: false,
+      // Without development, Bun shares ports unless told not to, and a second start by mistake would take half of the requests; of
+      // several processes, the supervisor has claimed the port.
+      reusePort: config.child !== undefined,
       idleTimeout: Math.ceil(config.idleTimeout / 1_000),
       maxRequestBodySize: Math.min(config.bodyBytesMax, Number.MAX_SAFE_INTEGER),
       routes: table as { [path: string]: Handler },

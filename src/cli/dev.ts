@@ -10,6 +10,7 @@ import { lockDirectory } from "../io/lock_file.ts";
 import { Lifecycle } from "../ops/lifecycle.ts";
 import { configureLog } from "../ops/log.ts";
 import { announce } from "../ops/run_dir.ts";
+import { Supervised } from "../ops/supervised.ts";
 import { entryPath } from "../runtime/entry.ts";
 import { messageOf } from "../std/errors.ts";
 import { banner } from "./dev/banner.ts";
@@ -19,7 +20,6 @@ import { Fleet } from "./dev/fleet.ts";
 import { sayWhatIsOverdue } from "./dev/overdue.ts";
 import { lbPlan, postgresPlan, runDirOf, type StoreUrls } from "./dev/plan.ts";
 import { embeddedUrl, isRoutedTo, presenceOf } from "./dev/ready.ts";
-import { Supervised } from "./dev/supervised.ts";
 import { Terminal } from "./dev/terminal.ts";
 import { watchSource } from "./dev/watch.ts";
 
@@ -68,7 +68,7 @@ async function start(config: Config, life: Lifecycle, startedAt: number): Promis
   life.ready();
 
   const { listen, admin } = balancer() ?? {};
-  life.onClose("run directory", announce(runDirOf(config), { pid: process.pid, role: "dev", listen, admin }));
+  life.onClose("run directory", announce(config, { pid: process.pid, role: "dev", listen, admin }));
   const url = `http://${listen}`;
   terminal.print(banner(config, { url, admin, milliseconds: performance.now() - startedAt }));
   if (entry === undefined) await demoJourney(url, terminal, life.draining);

@@ -7,6 +7,13 @@ export function environment(): Environment {
   return process.env;
 }
 
+/** For another process of this same command: secrets travel in it as they came. */
+export function ownEnvironment(): { [name: string]: string } {
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
 /**
  * The environment for a role that this process starts: its own, without a single option, so that what a child runs with is only what
  * it was given; then `values`, which is how secrets travel (never in argv, where ps shows them).

@@ -1,4 +1,6 @@
 /** The kinds of option values: how a text becomes a value, and the form --help shows. The table that uses them is options.ts. */
+import { availableParallelism } from "node:os";
+
 import { type Cidr, parseCidr } from "../std/cidr.ts";
 import { urlsOf } from "../std/host_list.ts";
 import {
@@ -15,6 +17,9 @@ export interface Kind<T> {
   readonly form: string;
   readonly parse: (text: string) => T;
 }
+
+/** More processes than this on one machine are a mistake. */
+const processesMax = 64;
 
 /** A server behind the balancer. */
 export interface Backend extends HostPort {
@@ -116,6 +121,33 @@ export const httpUrl: Kind<URL> = {
     const url = URL.canParse(value) ? new URL(value) : undefined;
     if ((url?.protocol === "http:" || url?.protocol === "https:") && url.pathname === "/") return url;
     throw new ExpectedError("an address such as https://example.com, without a path");
+  },
+};
+
+/** "auto" is one a processor. */
+export const processes: Kind<number> = {
+  form: "N|auto",
+  parse: (value) => {
+    const match = /^\d{1,3}$/.exec(value);
+    if (value === "auto") return Math.min(availableParallelism(), processesMax);
+    if (match && Number(value) >= 1 && Number(value) <= processesMax) return Number(value);
+    throw new ExpectedError(`auto, or a whole number 1–${processesMax}`);
+  },
+};
+
+/** Which of several processes of one role this one is, counted from 1. */
+export interface Place {
+  readonly index: number;
+  readonly of: number;
+}
+
+export const place: Kind<Place> = {
+  form: "I/N",
+  parse: (value) => {
+    const match = /^(\d{1,3})\/(\d{1,3})$/.exec(value);
+    const [index, of] = [Number(match?.[1]), Number(match?.[2])];
+    if (index >= 1 && index <= of && of <= processesMax) return { index, of };
+    throw new ExpectedError("I/N, as the supervisor gives it to its children; for several processes: --processes=N");
   },
 };
 

@@ -8,6 +8,7 @@ import { closest } from "../std/closest.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { ExpectedError } from "../std/units.ts";
 import type { Arguments } from "./arguments.ts";
+import { divide } from "./divide.ts";
 import { type ConfigFile, readConfigFile } from "./file.ts";
 import { didYouMean, optionNames } from "./names.ts";
 import {
@@ -79,9 +80,10 @@ export function loadConfig(
     operands: args.rest.slice(1),
     routes: file?.routes ?? noRoutes,
     self,
+    flags: args.flags,
     given,
   } as unknown as Config;
-  return { config, origins, warnings: secretsInArgv(args) };
+  return { config: divide(config), origins, warnings: secretsInArgv(args) };
 }
 
 function list(problems: readonly string[]): string {

@@ -41,6 +41,8 @@ export interface Option<T = unknown> {
   readonly perService?: true;
   /** A URL that may hold a password, or a secret as a whole: masked in print, warned about in argv, and @FILE reads it from a file. */
   readonly secret?: "password" | "whole";
+  /** A limit of the whole role on this machine: with --processes each process gets its part of it (divide.ts). */
+  readonly divided?: true;
 }
 
 const everyone: readonly Command[] = [...roles, ...tools];
@@ -105,6 +107,18 @@ export const options = {
     ...kind.httpUrl,
     commands: ["app", "worker", "dev"],
     help: "the address users type: decides the session cookie's name and Secure, Origin checks and absolute links",
+  },
+
+  processes: {
+    ...kind.processes,
+    default: "1",
+    commands: roles,
+    help: "processes that serve as one: they share the port, and a supervisor keeps them running and answers --admin for all; auto: one a processor",
+  },
+  child: {
+    ...kind.place,
+    commands: roles,
+    help: "which of --processes this one is; only the supervisor gives it",
   },
 
   // Balancing
@@ -308,6 +322,7 @@ export const options = {
   upstreamIdleMax: {
     ...kind.count(0, 100_000),
     default: "256",
+    divided: true,
     commands: ["lb"],
     help: "idle connections kept for each target",
   },
@@ -317,12 +332,14 @@ export const options = {
   connectionsMax: {
     ...kind.count(1, 1_000_000),
     default: "15000",
+    divided: true,
     commands: ["lb"],
     help: "most client connections at a time",
   },
   connectionsPerClientMax: {
     ...kind.count(0, 1_000_000),
     default: "0",
+    divided: true,
     commands: ["lb"],
     help: "most connections of one address, trusted proxies aside; 0: no limit but --connections-max",
   },
@@ -353,6 +370,7 @@ export const options = {
   retriesPerSecondMin: {
     ...kind.count(0, 100_000),
     default: "10",
+    divided: true,
     commands: ["lb"],
     help: "retries a second that the budget allows beside that share; ten seconds of them can be saved up",
   },
@@ -371,6 +389,7 @@ export const options = {
   requestsPerClientMax: {
     ...kind.count(0, 1_000_000),
     default: "0",
+    divided: true,
     commands: ["lb"],
     help: "requests of one client address handled at a time; one more is answered with 429; 0: as many as come",
   },
@@ -724,6 +743,8 @@ export interface Config extends Options {
   readonly operands: readonly string[];
   /** This binary's way to start itself again: [executable] or [bun, main.ts]. */
   readonly self: readonly string[];
+  /** The command line's flags as they were written, by name without dashes: for starting the same command again. */
+  readonly flags: ReadonlyMap<string, readonly string[]>;
   /**
    * What somebody set for this command, as it was written: for a tool that starts roles and hands its options on. What the file says
    * for every command at once is not in it: a role reads that itself, and its own table beats it.

@@ -1,4 +1,7 @@
-/** Listening sockets. Invariant: a port that someone else listens on is an error at start, also where ports are to be shared. */
+/**
+ * Listening sockets. Invariant: a port that someone else listens on is an error at start, unless it is to be shared; whose port that
+ * is, and that a second start by mistake is an error there too, is port_claim.ts'.
+ */
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { formatHostPort, type HostPort } from "../std/units.ts";
 import { type Protocol, protocolHandlers, type TcpSocket } from "./connection.ts";
@@ -14,7 +17,7 @@ export interface ListenOptions {
   readonly address: HostPort;
   /** Flag to name in an error: --listen. */
   readonly flag: string;
-  /** Lets other processes listen on the same port afterwards. */
+  /** Shares the port with every process of this user that shares it too. */
   readonly reusePort?: boolean;
   /** Gives a new connection its protocol, or closes it by returning undefined. */
   readonly accept: (socket: TcpSocket) => Protocol | undefined;
@@ -31,17 +34,8 @@ const refused: Protocol = {
 
 /** Starts to listen. Throws address_taken, or configuration_invalid where the address is not one of this machine. */
 export function listen(options: ListenOptions): Listener {
-  // Binding exclusively first makes a second start by mistake an error, which SO_REUSEPORT alone would let pass silently.
-  const exclusive = open(options, false);
-  const address = { host: options.address.host, port: exclusive.port };
-  if (!options.reusePort) return { address, stop: () => exclusive.stop() };
-  exclusive.stop(true);
-  const shared = open({ ...options, address }, true);
-  return { address, stop: () => shared.stop() };
-}
-
-function open(options: ListenOptions, reusePort: boolean): Bun.TCPSocketListener<Protocol> {
   const { host, port } = options.address;
+  const { reusePort = false } = options;
   const handlers = {
     ...protocolHandlers,
     open(socket: TcpSocket): void {
@@ -60,7 +54,8 @@ function open(options: ListenOptions, reusePort: boolean): Bun.TCPSocketListener
     socket: handlers,
   };
   try {
-    return Bun.listen<Protocol>(request);
+    const listener = Bun.listen<Protocol>(request);
+    return { address: { host, port: listener.port }, stop: () => listener.stop() };
   } catch (error) {
     throw cannotListen(options, error);
   }

@@ -1,9 +1,12 @@
-/** A child process whose output arrives line by line. When to start it again is its supervisor's business, not here. */
+/** A child process whose output arrives in whole lines. When to start it again is its supervisor's business, not here. */
 
 export interface ChildOptions {
   readonly command: readonly string[];
   readonly env: { readonly [name: string]: string };
-  readonly onLine: (line: string) => void;
+  /** One or more lines, each with its newline. */
+  readonly onLines: (lines: string) => void;
+  /** Gives the child a channel (`process.send`); what it sends arrives here. */
+  readonly onMessage?: ((message: unknown) => void) | undefined;
 }
 
 export interface Ended {
@@ -17,7 +20,9 @@ export interface Child {
   readonly pid: number;
   /** Resolves once it has ended and what it wrote has been passed on. */
   readonly exited: Promise<Ended>;
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  kill(signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): void;
+  /** Over its channel; to a child that has ended it says nothing. */
+  send(message: unknown): void;
 }
 
 /** A line longer than this is passed on in pieces: a child that never writes a newline must not fill our memory. */
@@ -26,27 +31,38 @@ const lineCharactersMax = 64 * 1024;
 const outputMilliseconds = 500;
 
 /** Starts a child in a process group of its own, so that Ctrl-C on the terminal reaches only the supervisor, which drains in order. */
-export function spawnChild({ command, env, onLine }: ChildOptions): Child {
-  const child = Bun.spawn([...command], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe", detached: true });
-  const output = Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]);
+export function spawnChild({ command, env, onLines, onMessage }: ChildOptions): Child {
+  const child = Bun.spawn([...command], {
+    env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    detached: true,
+    ...(onMessage === undefined ? {} : { ipc: onMessage, serialization: "json" as const }),
+  });
+  const output = Promise.all([readLines(child.stdout, onLines), readLines(child.stderr, onLines)]);
   const exited = child.exited.then(async (code) => {
     await Promise.race([output, Bun.sleep(outputMilliseconds)]);
     return { code, how: child.signalCode ? `signal ${child.signalCode}` : `code ${code}` };
   });
-  return { pid: child.pid, exited, kill: (signal) => child.kill(signal) };
+  const send = (message: unknown) => {
+    if (child.exitCode === null && child.signalCode === null) child.send(message);
+  };
+  return { pid: child.pid, exited, kill: (signal) => child.kill(signal), send };
 }
 
-async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
+async function readLines(stream: ReadableStream<Uint8Array>, onLines: (lines: string) => void): Promise<void> {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) onLine(line);
+    const text = rest + decoder.decode(chunk, { stream: true });
+    const end = text.lastIndexOf("\n") + 1;
+    if (end > 0) onLines(text.slice(0, end));
+    rest = text.slice(end);
     if (rest.length > lineCharactersMax) {
-      onLine(rest);
+      onLines(`${rest}\n`);
       rest = "";
     }
   }
-  if (rest !== "") onLine(rest);
+  if (rest !== "") onLines(`${rest}\n`);
 }

@@ -1,12 +1,14 @@
 /**
  * The admin listener of every role: alive, ready, metrics, and what else a role shows its operator. On loopback by default; never on
- * the public port. Probes and metrics are for everybody who can reach it; pages, which also change things, only for this machine.
+ * the public port. Probes and metrics are for everybody who can reach it; pages, which also change things, only for this machine. One of
+ * several processes has no listener: its supervisor asks it and answers for all, without pages.
  */
 import type { Config } from "../config/options.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { isForeign, isLoopback, namesLoopback } from "../std/foreign.ts";
 import { formatHostPort, type HostPort } from "../std/units.ts";
 import { registry } from "./metrics.ts";
+import { answerParent } from "./parent.ts";
 
 /** The answer of /readyz. A state of "draining" counts at once for whoever probes; `stores` never decides `ready`. */
 export interface Readiness {
@@ -23,8 +25,16 @@ export interface AdminPages {
 }
 
 export interface Admin {
-  readonly address: HostPort;
+  /** HOST:PORT; undefined where a supervisor answers. */
+  readonly address: string | undefined;
   close(): Promise<void>;
+}
+
+/** Whom the listener asks. */
+export interface Answers {
+  readonly readiness: () => Readiness | Promise<Readiness>;
+  /** As Prometheus reads it. */
+  readonly metrics: () => Promise<string>;
 }
 
 /** 200 or 503 with the readiness as JSON: the body a person reads and the status a balancer reads. */
@@ -37,16 +47,23 @@ export function healthResponse(): Response {
   return new Response("ok\n", { headers: { "cache-control": "no-store" } });
 }
 
-/** Starts the listener. Throws address_taken where the port is in use. */
-export function startAdmin(config: Pick<Config, "admin">, readiness: () => Readiness, pages: AdminPages = {}): Admin {
-  const server = serve(config.admin, readiness, pages);
-  return {
-    address: { host: config.admin.host, port: server.port ?? config.admin.port },
-    close: () => server.stop(true),
-  };
+/** Answers for this process: on a listener of its own, or to its supervisor. Throws address_taken where the port is in use. */
+export function startAdmin(
+  config: Pick<Config, "admin" | "child">,
+  readiness: () => Readiness,
+  pages: AdminPages = {},
+): Admin {
+  if (config.child !== undefined) return answerParent(readiness);
+  return serveAdmin(config.admin, { readiness, metrics: () => registry.metrics() }, pages);
 }
 
-function serve({ host, port }: HostPort, readiness: () => Readiness, pages: AdminPages): Bun.Server<undefined> {
+/** Starts the listener. Throws address_taken where the port is in use. */
+export function serveAdmin({ host, port }: HostPort, answers: Answers, pages: AdminPages = {}): Admin {
+  const server = serve({ host, port }, answers, pages);
+  return { address: formatHostPort({ host, port: server.port ?? port }), close: () => server.stop(true) };
+}
+
+function serve({ host, port }: HostPort, { readiness, metrics }: Answers, pages: AdminPages): Bun.Server<undefined> {
   const entrances = Object.keys(pages).filter((path) => !path.includes(".") && path.split("/").length === 2);
   try {
     return Bun.serve({
@@ -59,8 +76,10 @@ function serve({ host, port }: HostPort, readiness: () => Readiness, pages: Admi
       routes: {
         ...guarded(pages),
         "/healthz": { GET: healthResponse },
-        "/readyz": { GET: () => readinessResponse(readiness()) },
-        "/metrics": { GET: metricsResponse },
+        "/readyz": { GET: async () => readinessResponse(await readiness()) },
+        "/metrics": {
+          GET: async () => new Response(await metrics(), { headers: { "content-type": registry.contentType } }),
+        },
       },
       fetch: () =>
         new Response(`admin listener: ${["/healthz", "/readyz", "/metrics", ...entrances].join(" ")}\n`, {
@@ -106,8 +125,4 @@ function refusal(request: Request, server: Bun.Server<undefined>): string | unde
   if (!namesLoopback(host)) return "This page answers under localhost or 127.0.0.1 only: another name may be a trap.";
   if (isForeign(request, () => `http://${host}`)) return "This request was made by another site's page.";
   return undefined;
-}
-
-async function metricsResponse(): Promise<Response> {
-  return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
 }

@@ -3,7 +3,7 @@
  * read when scraped (`collect`, `collectHistogram`); everything else uses `counter`, `gauge` and `histogram`. An application's own
  * metrics are registered by runtime/metrics.ts into the same registry.
  */
-import { Counter, Gauge, Histogram as PromHistogram, type Metric, Registry } from "prom-client";
+import { type Aggregator, Counter, Gauge, Histogram as PromHistogram, type Metric, Registry } from "prom-client";
 
 import { type Histogram, secondsBuckets } from "../std/histogram.ts";
 
@@ -12,7 +12,12 @@ interface Definition {
   readonly help: string;
   readonly labels?: readonly string[];
   readonly buckets?: readonly number[];
+  /** How the numbers of several processes become one; the sum unless said. */
+  readonly across?: Across;
 }
+
+/** "supervisor": the supervisor's own is the number of the whole. */
+type Across = "sum" | "min" | "max" | "supervisor";
 
 /** Every metric scale itself publishes; docs/OPERATING.md lists them from here. */
 export const metricTable = {
@@ -25,10 +30,15 @@ export const metricTable = {
   },
   process_cpu_seconds_total: { type: "counter", help: "User and system CPU time spent" },
   process_resident_memory_bytes: { type: "gauge", help: "Resident memory" },
-  process_start_time_seconds: { type: "gauge", help: "Start time since the Unix epoch" },
+  process_start_time_seconds: { type: "gauge", help: "Start time since the Unix epoch", across: "supervisor" },
   process_open_fds: { type: "gauge", help: "Open file descriptors" },
-  scale_build_info: { type: "gauge", help: "1, labelled with version and role", labels: ["version", "role"] },
-  scale_ready: { type: "gauge", help: "1 while /readyz answers 200" },
+  scale_build_info: {
+    type: "gauge",
+    help: "1, labelled with version and role",
+    labels: ["version", "role"],
+    across: "supervisor",
+  },
+  scale_ready: { type: "gauge", help: "1 while /readyz answers 200", across: "supervisor" },
   scale_log_lines_dropped_total: { type: "counter", help: "Log lines lost because nobody read stdout" },
   // role lb
   lb_connections_open: { type: "gauge", help: "Client connections open" },
@@ -50,18 +60,25 @@ export const metricTable = {
   lb_retries_total: { type: "counter", help: "Requests sent again, by what went wrong before", labels: ["reason"] },
   lb_retries_refused_total: { type: "counter", help: "Requests not sent again because the retry budget was used up" },
   lb_retry_budget: { type: "gauge", help: "Retries that the budget has left" },
-  lb_targets: { type: "gauge", help: "Targets by state of health", labels: ["service", "state"] },
+  lb_targets: { type: "gauge", help: "Targets by state of health", labels: ["service", "state"], across: "supervisor" },
   lb_service_panic: {
     type: "gauge",
     help: "1 while so few targets are healthy that all are used",
     labels: ["service"],
+    across: "supervisor",
   },
   lb_target_ejections_total: {
     type: "counter",
     help: "Times the target was taken out because requests failed",
     labels: ["service", "target"],
+    across: "supervisor",
   },
-  lb_target_healthy: { type: "gauge", help: "1 while the target is healthy", labels: ["service", "target"] },
+  lb_target_healthy: {
+    type: "gauge",
+    help: "1 while the target is healthy",
+    labels: ["service", "target"],
+    across: "supervisor",
+  },
   lb_target_requests_in_flight: {
     type: "gauge",
     help: "Requests the target is handling",
@@ -106,16 +123,17 @@ export const metricTable = {
   app_requests_shed_total: { type: "counter", help: "Requests answered 503 because too many were in flight" },
   app_requests_timed_out_total: { type: "counter", help: "Requests answered 503 because --request-timeout passed" },
   // stores, in role app and role worker
-  store_up: { type: "gauge", help: "1 if the store answered its last probe", labels: ["store"] },
+  store_up: { type: "gauge", help: "1 if the store answered its last probe", labels: ["store"], across: "min" },
   sql_connections: { type: "gauge", help: "Connections to a PostgreSQL server", labels: ["server"] },
   sql_statements_running: { type: "gauge", help: "Statements sent and not answered", labels: ["server"] },
   sql_statements_waiting: { type: "gauge", help: "Statements that wait for a connection", labels: ["server"] },
   sql_statements_total: { type: "counter", help: "Statements and transactions begun", labels: ["server"] },
-  sql_replica_readable: { type: "gauge", help: "1 while the replica is read from", labels: ["server"] },
+  sql_replica_readable: { type: "gauge", help: "1 while the replica is read from", labels: ["server"], across: "min" },
   sql_replica_lag_seconds: {
     type: "gauge",
     help: "How far the replica is behind, at its last poll",
     labels: ["server"],
+    across: "max",
   },
   sql_repeated_statements_total: {
     type: "counter",
@@ -130,9 +148,15 @@ export const metricTable = {
     type: "gauge",
     help: "Jobs of a queue by state: waiting, delayed, running, dead, done (completed or cancelled, and kept); at most 5 s old",
     labels: ["queue", "state"],
+    across: "max",
   },
-  queue_oldest_seconds: { type: "gauge", help: "Time the oldest waiting job has waited", labels: ["queue"] },
-  queue_paused: { type: "gauge", help: "1 while the queue is paused", labels: ["queue"] },
+  queue_oldest_seconds: {
+    type: "gauge",
+    help: "Time the oldest waiting job has waited",
+    labels: ["queue"],
+    across: "max",
+  },
+  queue_paused: { type: "gauge", help: "1 while the queue is paused", labels: ["queue"], across: "max" },
   // role worker
   jobs_processed_total: {
     type: "counter",
@@ -171,6 +195,16 @@ export type Report = (labels: Labels, value: number) => void;
 export const registry = new Registry();
 
 const definitionOf = (name: MetricName): Definition => metricTable[name];
+/** As prom-client calls it. */
+function aggregatorOf({ across = "sum" }: Definition): Aggregator {
+  return across === "supervisor" ? "first" : across;
+}
+
+/** Whether the number of the whole is the supervisor's own; false for an application's metrics. */
+export function isOfSupervisor(name: string): boolean {
+  return (metricTable as { readonly [name: string]: Definition })[name]?.across === "supervisor";
+}
+
 const made = new Map<MetricName, Counter | Gauge | PromHistogram>();
 
 function once<M extends Counter | Gauge | PromHistogram>(name: MetricName, make: (definition: Definition) => M): M {
@@ -181,34 +215,32 @@ function once<M extends Counter | Gauge | PromHistogram>(name: MetricName, make:
   return metric;
 }
 
+function settings(name: MetricName, definition: Definition) {
+  const { help, labels = [] } = definition;
+  return { name, help, labelNames: [...labels], aggregator: aggregatorOf(definition), registers: [registry] };
+}
+
 /** A counter off the hot path (about 0.5 µs an inc). */
 export function counter(name: NamesOf<"counter">): Counter {
-  return once(
-    name,
-    ({ help, labels = [] }) => new Counter({ name, help, labelNames: [...labels], registers: [registry] }),
-  );
+  return once(name, (definition) => new Counter(settings(name, definition)));
 }
 
 export function gauge(name: NamesOf<"gauge">): Gauge {
-  return once(
-    name,
-    ({ help, labels = [] }) => new Gauge({ name, help, labelNames: [...labels], registers: [registry] }),
-  );
+  return once(name, (definition) => new Gauge(settings(name, definition)));
 }
 
 /** A histogram off the hot path (0.5–0.85 µs an observe). Observes seconds unless its name says otherwise. */
 export function histogram(name: NamesOf<"histogram">): PromHistogram {
   return once(
     name,
-    ({ help, labels = [], buckets = secondsBuckets }) =>
-      new PromHistogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [registry] }),
+    (definition) =>
+      new PromHistogram({ ...settings(name, definition), buckets: [...(definition.buckets ?? secondsBuckets)] }),
   );
 }
 
 /** Publishes plain numbers as a counter or gauge: `read` is called at each scrape and reports every series. */
 export function collect(name: NamesOf<"counter" | "gauge">, read: (report: Report) => void): void {
-  const { type, help, labels = [] } = definitionOf(name);
-  publish(name, help, type, labels, () => {
+  publish(name, definitionOf(name), () => {
     const values: Value[] = [];
     read((seriesLabels, value) => values.push({ labels: seriesLabels, value }));
     return values;
@@ -220,8 +252,7 @@ export function collectHistogram(
   name: NamesOf<"histogram">,
   read: (report: (labels: Labels, histogram: Histogram) => void) => void,
 ): void {
-  const { help, labels = [] } = definitionOf(name);
-  publish(name, help, "histogram", labels, () => {
+  publish(name, definitionOf(name), () => {
     const values: Value[] = [];
     read((seriesLabels, series) => pushHistogram(values, name, seriesLabels, series));
     return values;
@@ -245,17 +276,16 @@ function pushHistogram(values: Value[], name: string, labels: Labels, series: Hi
   values.push({ metricName: `${name}_count`, labels, value: series.count });
 }
 
-/** prom-client asks a registered metric for name, help, type and values, and nothing else when it renders. */
-function publish(name: string, help: string, type: string, labels: readonly string[], read: () => Value[]): void {
+/** prom-client asks a registered metric for these, and nothing else when it renders. */
+function publish(name: string, definition: Definition, read: () => Value[]): void {
+  const { help, type, labels = [] } = definition;
+  const about = { name, help, type, aggregator: aggregatorOf(definition) };
   const metric = {
-    name,
-    help,
-    type,
+    ...about,
     labelNames: labels,
-    aggregator: "sum",
     collect: () => undefined,
     reset: () => undefined,
-    get: () => Promise.resolve({ name, help, type, aggregator: "sum", values: read() }),
+    get: () => Promise.resolve({ ...about, values: read() }),
   };
   registry.removeSingleMetric(name);
   registry.registerMetric(metric as unknown as Metric);

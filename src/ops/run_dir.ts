@@ -1,7 +1,11 @@
-/** Where a running process leaves its addresses: one JSON file a process in --run-dir, removed when it stops. */
+/**
+ * Where a running process leaves its addresses: one JSON file in --run-dir, removed when it stops. Several processes of a role are one
+ * here too: the supervisor's.
+ */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import type { Config } from "../config/options.ts";
 import { isAlive } from "../io/alive.ts";
 import { messageOf } from "../std/errors.ts";
 import { log } from "./log.ts";
@@ -19,7 +23,11 @@ export interface Presence {
 }
 
 /** Writes ROLE-PID.json and returns what removes it. A directory that cannot be written is a warning: serving matters more. */
-export function announce(directory: string, presence: Presence): () => void {
+export function announce(
+  { runDir: directory, child }: Pick<Config, "runDir" | "child">,
+  presence: Presence,
+): () => void {
+  if (child !== undefined) return () => undefined;
   const file = join(directory, `${presence.role}-${presence.pid}.json`);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });

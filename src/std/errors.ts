@@ -29,7 +29,7 @@ export const errorCodes = {
   entry_invalid: operator(78),
   store_not_configured: operator(78),
   store_unsafe: operator(78),
-  address_taken: operator(1),
+  address_taken: operator(78),
   directory_locked: operator(1),
   migration_failed: operator(1),
   migration_changed: operator(1),

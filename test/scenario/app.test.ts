@@ -304,10 +304,10 @@ test.each([
   }
 });
 
-test("a taken port is an error that names it, exit code 1", async () => {
+test("a taken port is an error that names it, exit code 78", async () => {
   await using app = await startScale(["--role=app", entry, "--drain-delay=0"]);
   const { port } = new URL(app.url);
   const { code, stderr } = await runScale(["--role=app", entry, `--listen=127.0.0.1:${port}`]);
-  expect(code).toBe(1);
+  expect(code).toBe(78);
   expect(stderr).toContain(`port ${port}`);
 });

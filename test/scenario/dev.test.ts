@@ -92,7 +92,7 @@ describe("with the built-in demo", () => {
     await withDirectory(async (cwd) => {
       using taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
       const { code, stderr } = await runScale(["dev", `--listen=127.0.0.1:${taken.port}`], { cwd });
-      expect(code).toBe(1);
+      expect(code).toBe(78);
       expect(stderr).toContain(`port ${taken.port} is taken: --listen=127.0.0.1:${taken.port}`);
     });
   });

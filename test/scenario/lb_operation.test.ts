@@ -211,7 +211,7 @@ describe("starting", () => {
   test("on a port that is taken is an error that names the fix", async () => {
     using other = rawBackend(hello);
     const { code, stderr } = await runScale(["--role=lb", "--backend=127.0.0.1:1", `--listen=${other.address}`]);
-    expect(code).toBe(1);
+    expect(code).toBe(78);
     expect(stderr).toContain(`is taken: --listen=${other.address}`);
     expect(stderr).toContain("Fix: ");
   });

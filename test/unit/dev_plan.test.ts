@@ -4,10 +4,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { appPlan, lbPlan, workerPlan } from "../../src/cli/dev/plan.ts";
-import type { Plan } from "../../src/cli/dev/supervised.ts";
 import { parseArguments } from "../../src/config/arguments.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/options.ts";
+import type { Plan } from "../../src/ops/supervised.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 
 const stores = { databaseUrl: "postgres://127.0.0.1:5/dev", redisUrl: "file:dev.sqlite" };

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { whatIsOverdue } from "../../src/cli/dev/overdue.ts";
-import { type Plan, Supervised } from "../../src/cli/dev/supervised.ts";
 import { watchSource } from "../../src/cli/dev/watch.ts";
+import { type Plan, Supervised } from "../../src/ops/supervised.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import { eventually } from "../harness/eventually.ts";
 
@@ -18,7 +18,7 @@ const isNotReady = () => Promise.resolve({ ready: false, reason: "it waits" });
 
 function child(script: string, readiness: Plan["readiness"], said: string[] = []): Supervised {
   const plan = { name: "it", command: ["sh", "-c", script], env: { PATH: process.env["PATH"] ?? "" }, readiness };
-  const one = new Supervised(plan, { line: () => undefined, say: (text) => said.push(text) });
+  const one = new Supervised(plan, { write: () => undefined, say: (text) => said.push(text) });
   supervised.push(one);
   return one;
 }

@@ -3,16 +3,16 @@ import { expect, test } from "bun:test";
 
 import { spawnChild } from "../../src/io/spawn.ts";
 
-const run = (script: string, onLine: (line: string) => void = () => undefined) =>
-  spawnChild({ command: ["sh", "-c", script], env: { PATH: process.env["PATH"] ?? "" }, onLine }).exited;
+const run = (script: string, onLines: (lines: string) => void = () => undefined) =>
+  spawnChild({ command: ["sh", "-c", script], env: { PATH: process.env["PATH"] ?? "" }, onLines }).exited;
 
 test("says how it ended, after its last line", async () => {
-  const lines: string[] = [];
-  expect(await run("echo one; echo two >&2; printf three; exit 3", (line) => lines.push(line))).toEqual({
+  let text = "";
+  expect(await run("echo one; echo two >&2; printf three; exit 3", (lines) => (text += lines))).toEqual({
     code: 3,
     how: "code 3",
   });
-  expect(lines.toSorted()).toEqual(["one", "three", "two"]);
+  expect(text.split("\n").toSorted()).toEqual(["", "one", "three", "two"]);
   expect(await run("kill -9 $$")).toEqual({ code: 137, how: "signal SIGKILL" });
 });
 

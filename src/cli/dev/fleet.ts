@@ -4,11 +4,11 @@
  * that does not start leaves the old one serving.
  */
 import type { Config } from "../../config/options.ts";
+import { type Plan, Supervised, type Surroundings } from "../../ops/supervised.ts";
 import { withDeadline } from "../../std/deadline.ts";
 import { messageOf } from "../../std/errors.ts";
 import { formatDuration } from "../../std/units.ts";
 import { appPlan, type StoreUrls, workerPlan } from "./plan.ts";
-import { type Plan, Supervised, type Surroundings } from "./supervised.ts";
 
 /** A place in the fleet and the child that fills it now. */
 interface Slot {

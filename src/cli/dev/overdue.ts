@@ -1,6 +1,7 @@
 /** Says what a start is waiting for when it takes long, in one line and again only when that changes. */
+
+import type { Supervised } from "../../ops/supervised.ts";
 import { formatDuration } from "../../std/units.ts";
-import type { Supervised } from "./supervised.ts";
 
 const lookMilliseconds = 1_000;
 /** A child that takes longer to be ready waits for something. */

@@ -1,15 +1,15 @@
 /**
  * Which children `scale dev` has and the ordinary flags each is started with. A flag that dev decides itself wins over one given to dev,
- * and that over the role's own table of scale.toml, which each role reads for itself. Starting them is supervised.ts.
+ * and that over the role's own table of scale.toml, which each role reads for itself. Starting them is ops/supervised.ts.
  */
 import { resolve } from "node:path";
 
 import { childEnvironment } from "../../config/environment.ts";
 import { readConfigFile } from "../../config/file.ts";
 import { type Config, flagOf, type Option, type OptionName, options, type Role } from "../../config/options.ts";
+import type { Plan } from "../../ops/supervised.ts";
 import { formatHostPort } from "../../std/units.ts";
 import { postgresReadiness, roleReadiness } from "./ready.ts";
-import type { Plan } from "./supervised.ts";
 
 /** Where the children find their stores. */
 export interface StoreUrls {

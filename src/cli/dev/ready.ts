@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Role } from "../../config/options.ts";
 import type { Readiness } from "../../ops/admin.ts";
 import type { Presence } from "../../ops/run_dir.ts";
-import type { Plan } from "./supervised.ts";
+import type { Plan } from "../../ops/supervised.ts";
 
 const probeMilliseconds = 1_000;
 

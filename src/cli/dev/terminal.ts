@@ -7,9 +7,10 @@ export class Terminal {
   readonly #coloured = process.stdout.isTTY;
   readonly #names: string[] = [];
 
-  /** A line that a child wrote. */
-  line(name: string, line: string): void {
-    process.stdout.write(`${this.#prefix(name)} ${line}\n`);
+  /** Whole lines that a child wrote. */
+  write(name: string, lines: string): void {
+    const prefix = this.#prefix(name);
+    process.stdout.write(lines.replaceAll(/^(?=.*\n)/gm, `${prefix} `));
   }
 
   /** A sentence of dev's own. */

@@ -1,5 +1,5 @@
 /**
- * One child of `scale dev` that is kept running:
+ * One child that is kept running, by `scale dev` or by the supervisor of a role's processes:
  *
  *     idle ──start()──▶ starting ──ready──▶ ready ──dies──▶ waiting (backoff) ──▶ starting
  *                          ├──dies the first time──▶ stopped     ▲
@@ -7,12 +7,12 @@
  *     starting, ready ──stop()──▶ stopping ──exits──▶ stopped
  *     idle, waiting ──stop()──▶ stopped
  *
- * What the child is (flags, environment) is plan.ts; which children there are is dev.ts.
+ * What the child is (flags, environment) is its Plan; which children there are is cli/dev's and processes.ts'.
  */
-import { type Child, type Ended, spawnChild } from "../../io/spawn.ts";
-import type { Readiness } from "../../ops/admin.ts";
-import { type ErrorCode, messageOf, ScaleError } from "../../std/errors.ts";
-import { formatDuration } from "../../std/units.ts";
+import { type Child, type Ended, spawnChild } from "../io/spawn.ts";
+import { type ErrorCode, messageOf, ScaleError } from "../std/errors.ts";
+import { formatDuration } from "../std/units.ts";
+import type { Readiness } from "./admin.ts";
 
 export type State = "idle" | "starting" | "ready" | "waiting" | "stopping" | "stopped";
 
@@ -24,11 +24,15 @@ export interface Plan {
   readonly env: { readonly [name: string]: string };
   /** Asked every few milliseconds until it is ready. Never rejects. */
   readonly readiness: (pid: number) => Promise<Pick<Readiness, "ready" | "reason">>;
+  /** Gives the child a channel: what it sends. */
+  readonly onMessage?: (message: unknown) => void;
+  /** Once for every child that was started. */
+  readonly onEnded?: (pid: number) => void;
 }
 
 export interface Surroundings {
-  /** What the child writes. */
-  line(name: string, line: string): void;
+  /** What the child writes: whole lines, each with its newline. */
+  write(name: string, lines: string): void;
   /** What the supervisor itself has to say of the child. */
   say(text: string): void;
 }
@@ -38,7 +42,7 @@ const backoffMilliseconds = [200, 500, 1_000, 2_000, 5_000];
 const steadyMilliseconds = 10_000;
 const readyPollMilliseconds = 20;
 
-/** The code of dev's own failure, by the exit code of the child that was the reason. */
+/** The code of the supervisor's own failure, by the exit code of the child that was the reason. */
 const failures: { readonly [code: number]: ErrorCode } = { 2: "usage", 78: "configuration_invalid" };
 
 export class Supervised {
@@ -106,6 +110,16 @@ export class Supervised {
     await this.#stopped.promise;
   }
 
+  /** Over the channel, where the plan has one. Lost where no child runs. */
+  send(message: unknown): void {
+    this.#child?.send(message);
+  }
+
+  /** As if it had come from outside: a child that ends by it is started again. */
+  signal(signal: "SIGHUP" | "SIGKILL"): void {
+    this.#child?.kill(signal);
+  }
+
   /** Or about to be. */
   #isStopped(): boolean {
     return this.#state === "stopping" || this.#state === "stopped";
@@ -118,11 +132,12 @@ export class Supervised {
 
   /** Throws, with the state as it was, where there is no such program (any more). */
   #spawn(): Child {
-    const child = spawnChild({ ...this.plan, onLine: (line) => this.#surroundings.line(this.plan.name, line) });
+    const child = spawnChild({ ...this.plan, onLines: (lines) => this.#surroundings.write(this.plan.name, lines) });
     this.#child = child;
     this.#state = "starting";
     this.#startedAt = Date.now();
     this.#reason = undefined;
+    void child.exited.then(() => this.plan.onEnded?.(child.pid));
     return child;
   }
 

@@ -1,0 +1,72 @@
+/**
+ * Several processes that are one balancer: this one is their control plane and carries no request. It alone checks targets, holds the
+ * control socket and the admin listener, and sends each World to the children (child.ts), which share the port that it has claimed.
+ */
+import type { Config } from "../src/config/options.ts";
+import { version } from "../src/config/version.ts";
+import { serveAdmin } from "../src/ops/admin.ts";
+import { Lifecycle } from "../src/ops/lifecycle.ts";
+import { log } from "../src/ops/log.ts";
+import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
+import { Processes } from "../src/ops/processes.ts";
+import { announce } from "../src/ops/run_dir.ts";
+import { claimPortOf, readinessOf, superviseUntilStopped } from "../src/ops/supervisor.ts";
+import { takeOrders } from "./admin/orders.ts";
+import { ControlPlane } from "./control/plane.ts";
+import { reload } from "./control/reload.ts";
+import { wantedOf } from "./control/wanted.ts";
+import type { ToControlPlane } from "./data_plane.ts";
+import { publishHealthMetrics } from "./metrics.ts";
+import { sumOfLoads } from "./sum_of_loads.ts";
+import type { ServiceLoad } from "./world.ts";
+
+/** Runs until it is told to stop; resolves with the exit code when no child is left. */
+export async function runSupervisor(config: Config, reread: () => Config): Promise<number> {
+  const life = new Lifecycle();
+  life.listen({ withParent: config.stopWithParent });
+  const control = new ControlPlane(wantedOf(config), (world) => processes.tell(world));
+  const listen = claimPortOf(config, life);
+  const processes = new Processes(config, { listen }, (what, reply) => {
+    const told = what as ToControlPlane;
+    if (told.kind === "started") reply(control.world);
+    else control.report(told.report);
+  });
+  return superviseUntilStopped(life, processes, () => start({ config, reread, life, control, processes, listen }));
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly reread: () => Config;
+  readonly life: Lifecycle;
+  readonly control: ControlPlane;
+  readonly processes: Processes;
+  readonly listen: string;
+}
+
+async function start({ config, reread, life, control, processes, listen }: Parts): Promise<void> {
+  const readiness = () => readinessOf(life, processes);
+  const admin = serveAdmin(config.admin, { readiness, metrics: () => processes.metrics() });
+  life.onClose("admin", () => admin.close());
+  life.onClose("control plane", () => control.stop());
+  const orders = await takeOrders(config, {
+    plane: control,
+    reload: () => reload(config, reread, control),
+    load: async () => sumOfLoads((await processes.ask("load")) as ServiceLoad[][]),
+    about: { version, listen },
+  });
+  life.onClose("control socket", () => orders.close());
+  life.onClose("processes", () => processes.stop());
+  control.start();
+
+  publishHealthMetrics(control);
+  publishProcessMetrics({ version, role: "lb", ready: () => life.phase === "ready" });
+  const addresses = { listen, admin: admin.address };
+  const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses, control: orders.path };
+  life.onClose("run directory", announce(config, presence));
+  log.info(
+    { ...addresses, processes: config.processes },
+    `role lb listens on http://${listen} with ${config.processes} processes`,
+  );
+  await processes.start();
+  life.ready();
+}

@@ -1,0 +1,126 @@
+/** Several processes of a role are one: one port, one admin listener, one control plane, and nobody notices when one of them dies. */
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { hello } from "../harness/balancer.ts";
+import { eventually } from "../harness/eventually.ts";
+import { metric } from "../harness/metrics.ts";
+import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
+import { exchange, rawBackend } from "../harness/raw.ts";
+
+setDefaultTimeout(60_000);
+
+const directory = mkdtempSync(join(tmpdir(), "scale-processes-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+const entry = join(directory, "entry.ts");
+writeFileSync(entry, "export default { fetch: () => new Response(String(process.pid)) };\n");
+
+function childrenOf({ pid }: ScaleProcess): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(" ").map(Number);
+}
+
+/** On a connection of its own, so that the kernel chooses a process anew. */
+async function ask(url: string): Promise<string> {
+  const response = await exchange(url, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  return response.slice(response.indexOf("\r\n\r\n") + 4);
+}
+
+const startApp = (...flags: readonly string[]) =>
+  startScale(["--role=app", entry, "--processes=2", "--drain-delay=0", ...flags]);
+
+describe("role app", () => {
+  test("its processes share the port, and are counted together, also after one was killed", async () => {
+    await using app = await startApp();
+    const served = new Set<string>();
+    await eventually(async () => served.add(await ask(app.url)).size === 2);
+    expect(new Set([...served].map(Number))).toEqual(new Set(childrenOf(app)));
+    const before = await metric(app.adminUrl, "http_requests_total");
+    expect(before).toBeGreaterThanOrEqual(2);
+
+    const [victim = 0, other = 0] = childrenOf(app);
+    process.kill(victim, "SIGKILL");
+    await eventually(() => !childrenOf(app).includes(victim));
+    expect(await ask(app.url)).toBe(String(other));
+    expect(await metric(app.adminUrl, "http_requests_total")).toBe(before + 1);
+    await eventually(async () => ![victim, other].includes(Number(await ask(app.url))));
+    expect((await fetch(`${app.adminUrl}/readyz`)).status).toBe(200);
+    expect(await app.stop()).toBe(0);
+  });
+
+  test("a second start on its port is an error, and so is one that cannot start; both say so with code 78", async () => {
+    await using app = await startApp();
+    const listen = `--listen=${new URL(app.url).host}`;
+    for (const processes of ["--processes=1", "--processes=2"]) {
+      const second = await runScale(["--role=app", entry, processes, listen]);
+      expect(second.code).toBe(78);
+      expect(second.stderr).toContain(`port ${new URL(app.url).port}`);
+    }
+    const broken = await runScale(["--role=app", join(directory, "none.ts"), "--processes=2", "--listen=127.0.0.1:0"]);
+    expect([broken.code, broken.stdout]).toEqual([78, expect.stringContaining("none.ts")]);
+  });
+
+  test("its processes end with their supervisor, however that ends", async () => {
+    const app = await startApp();
+    const children = childrenOf(app);
+    app.kill("SIGKILL");
+    await app.exited;
+    await eventually(() => children.every((pid) => !isRunning(pid)));
+    await app.stop();
+  });
+});
+
+describe("role lb", () => {
+  test("a process that is killed is back with what the control plane knows by then", async () => {
+    using a = rawBackend(hello);
+    using b = rawBackend(hello);
+    const flags = ["--processes=2", "--health-interval=100ms", `--backend=${a.address}`, `--backend=${b.address}`];
+    await using lb = await startScale(["--role=lb", ...flags]);
+    const drained = await runScale(["lb", "drain", a.address, `--run-dir=${lb.runDir}`]);
+    expect(drained.code).toBe(0);
+    const before = childrenOf(lb);
+    process.kill(before[0]!, "SIGKILL");
+    await eventually(() => lb.log().some((line) => line.includes("is ready again")));
+    expect(childrenOf(lb)).toHaveLength(2);
+    const requestsOf = (target: string) => metric(lb.adminUrl, "lb_target_requests_total", { target });
+    const ofA = await requestsOf(a.address);
+    for (let n = 0; n < 20; n++) expect(await ask(lb.url)).toBe("hello");
+    expect(await requestsOf(a.address)).toBe(ofA);
+    expect(await requestsOf(b.address)).toBe(20);
+    const status = await runScale(["lb", "status", "--json", `--run-dir=${lb.runDir}`]);
+    expect(status.stdout.replaceAll(/\s/g, "")).toContain('"requests":20');
+  });
+
+  test("a second start on its port is an error with code 78", async () => {
+    using backend = rawBackend(hello);
+    for (const processes of ["--processes=1", "--processes=2"]) {
+      await using lb = await startScale(["--role=lb", processes, `--backend=${backend.address}`]);
+      const listen = `--listen=${new URL(lb.url).host}`;
+      const { code, stderr } = await runScale(["--role=lb", `--backend=${backend.address}`, listen]);
+      expect([code, stderr]).toEqual([78, expect.stringContaining("is taken")]);
+    }
+  });
+
+  test("a limit of connections beyond the limit of open files is an error that says what to do", async () => {
+    const { code, stderr } = await runScale(["--role=lb", "--backend=127.0.0.1:1", "--connections-max=1000000"]);
+    expect(code).toBe(78);
+    expect(stderr).toContain("LimitNOFILE=2000100");
+  });
+});
+
+test("role worker has N times the slots", async () => {
+  const store = `--redis-url=file:${join(directory, "store.sqlite")}`;
+  await using worker = await startScale(["--role=worker", entry, "--processes=2", "--concurrency=3", store]);
+  expect(await metric(worker.adminUrl, "worker_slots")).toBe(6);
+  expect(await worker.stop()).toBe(0);
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
