@@ -50,7 +50,7 @@ export class Tunnel implements Connection {
   #ended: TunnelEnd | undefined;
   #error: ErrorCode | undefined;
   #bytesToClient = 0;
-  /** What may no longer be gone beyond: the balancer drains. */
+  /** When it has to have ended: the balancer, or the target, drains. */
   #drainedBy = Number.POSITIVE_INFINITY;
 
   constructor(owner: TunnelOwner, peer: Peer, limits: TunnelLimits) {
@@ -117,7 +117,7 @@ export class Tunnel implements Connection {
   }
 
   drain(): void {
-    this.#drainedBy = clock.now + this.#limits.tunnelDrainTimeout;
+    this.#drainedBy = Math.min(this.#drainedBy, clock.now + this.#limits.tunnelDrainTimeout);
     this.deadline = Math.min(this.deadline, this.#drainedBy);
   }
 

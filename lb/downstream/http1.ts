@@ -190,7 +190,9 @@ export class Http1Downstream implements Downstream, Protocol, Connection {
     this.#reader.release();
     if (this.#answer.isLast) return this.#beginLinger(mayComeMore);
     this.#phase = "idle";
-    this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
+    // Much of the response may be waiting for the client still.
+    if (this.#queue.isFull) this.awaitClient();
+    else this.deadline = clock.now + this.#balancer.config.keepAliveTimeout;
     if (this.#isConsuming) return;
     this.#goOn();
     // The head may have gone out before the draining began, with no word of it.

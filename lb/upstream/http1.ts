@@ -130,8 +130,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   switchProtocols(tunnel: Tunnel): TunnelEnd {
     this.#phase = "closed";
     this.#user = undefined;
-    const pool = this.#pool;
-    const closed = (): void => void (pool !== undefined && pool.open--);
+    this.#pool?.switched(tunnel);
+    const closed = (): void => this.#pool?.tunnelClosed(tunnel);
     this.#switched = new SocketEnd({ socket: this.#socket!, queue: this.#queue!, tunnel, early: undefined, closed });
     return this.#switched;
   }

@@ -5,6 +5,7 @@
 import { connect } from "../../src/io/connector.ts";
 import type { HostPort } from "../../src/std/units.ts";
 import type { Upstream, UpstreamUser } from "../stream.ts";
+import type { Tunnel } from "../tunnel.ts";
 import { Http1Upstream, type UpstreamLimits } from "./http1.ts";
 
 export interface PoolLimits extends UpstreamLimits {
@@ -23,6 +24,8 @@ export class Pool {
   readonly #limits: PoolLimits;
   /** Oldest first: taken from the end, expired from the start. */
   readonly #idle: Http1Upstream[] = [];
+  /** What became of connections after 101. */
+  readonly #tunnels = new Set<Tunnel>();
   #isClosed = false;
 
   constructor(address: HostPort, limits: PoolLimits) {
@@ -62,6 +65,18 @@ export class Pool {
     if (index !== -1) this.#idle.splice(index, 1);
   }
 
+  /** A connection switched protocols: it serves no one else, and has to end when the target drains. */
+  switched(tunnel: Tunnel): void {
+    this.#tunnels.add(tunnel);
+    if (this.#isClosed) tunnel.drain();
+  }
+
+  /** That connection is over. */
+  tunnelClosed(tunnel: Tunnel): void {
+    this.#tunnels.delete(tunnel);
+    this.open--;
+  }
+
   /** Closes what has been idle for too long. */
   sweep(now: number): void {
     const { upstreamKeepAliveTimeout } = this.#limits;
@@ -70,9 +85,10 @@ export class Pool {
     }
   }
 
-  /** Closes what is idle now, and until `reopen` what becomes idle later. */
+  /** Closes what is idle now, and until `reopen` what becomes idle later. Tunnels are never idle: they are given time to end. */
   close(): void {
     this.#isClosed = true;
+    for (const tunnel of this.#tunnels) tunnel.drain();
     for (const upstream of this.#idle.splice(0)) upstream.close();
   }
 

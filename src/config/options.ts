@@ -311,7 +311,7 @@ export const options = {
     ...kind.duration("0", "24d"),
     default: "10s",
     commands: ["lb"],
-    help: "time tunnels have to end after SIGTERM, of --drain-timeout",
+    help: "time tunnels have to end when their target, or the balancer, drains",
   },
   upstreamKeepAliveTimeout: {
     ...kind.duration("1ms", "24d"),

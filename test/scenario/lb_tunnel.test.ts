@@ -4,7 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { balancer, closing, get, through } from "../harness/balancer.ts";
 import { eventually } from "../harness/eventually.ts";
 import { metric } from "../harness/metrics.ts";
-import { startScale } from "../harness/process.ts";
+import { runScale, startScale } from "../harness/process.ts";
 import { answer, rawBackend, rawClient } from "../harness/raw.ts";
 
 setDefaultTimeout(60_000);
@@ -78,6 +78,24 @@ describe("bytes after 101", () => {
     await kept.rest();
     await eventually(() => lb.log().some((each) => each.includes('"error":"upstream_closed"')));
   });
+});
+
+test("a target that drains gives its tunnels time, then they end, and no other target's do", async () => {
+  using draining = echoing();
+  using staying = echoing();
+  await using lb = await balancer([draining, staying], ["--tunnel-drain-timeout=500ms"]);
+  const clients = [await rawClient(lb.url), await rawClient(lb.url)];
+  for (const client of clients) {
+    client.send(toEcho);
+    await client.until("\r\n\r\n");
+  }
+  const { code } = await runScale(["lb", "drain", draining.address, `--run-dir=${lb.cwd}/run`]);
+  expect(code).toBe(0);
+  await eventually(() => clients.filter((client) => client.isEnded).length === 1);
+  const left = clients.find((client) => !client.isEnded);
+  left!.send("still here");
+  expect(await left!.until("still here")).toBe("still here");
+  for (const client of clients) client.end();
 });
 
 describe("an Upgrade", () => {

@@ -200,6 +200,7 @@ describe("a client that reads slowly", () => {
     fromClient(get);
     client.room = 1_000;
     fromTarget(okOf(large.length) + large);
+    expect(wait()).toBe(30 * seconds);
     clientTakes(1_000);
     expect([wait(), isOpen()]).toEqual([30 * seconds, true]);
     after(29 * seconds);
