@@ -73,8 +73,10 @@ export function openBrowser(): Browser {
       return file;
     },
     [Symbol.asyncDispose]: async () => {
-      view.close();
+      // Bun hears of its browser's end when the pipe closes; a page opened before that would go with it.
+      const heard = view.evaluate("new Promise(() => undefined)").catch(() => undefined);
       Bun.WebView.closeAll();
+      await heard;
       await eventually(() => survivors(value).length === 0, { what: "the browser's processes being gone" });
       rmSync(directory, { recursive: true, force: true });
     },
