@@ -489,7 +489,8 @@ export const options = {
   // Serving
   requestTimeout: {
     ...kind.duration("1ms", "24d"),
-    default: "30s",
+    // Before a balancer gives up at 30 s: the application knows better what to say.
+    default: "25s",
     commands: ["app", "dev"],
     help: "a handler that takes longer is aborted and answered with 503",
   },

@@ -215,7 +215,7 @@ describe("secrets", () => {
     expect(printed).not.toContain("hunter2");
     expect(printed).toMatch(/^listen = 4000 +# flag --listen$/m);
     expect(printed).toMatch(/^database-url = .*# environment DATABASE_URL$/m);
-    expect(printed).toMatch(/^request-timeout = 30s +# default$/m);
+    expect(printed).toMatch(/^request-timeout = 25s +# default$/m);
   });
 
   test("in argv work and are warned about; from a file they are read without one", () => {
