@@ -8,16 +8,13 @@ import { join } from "node:path";
 
 import { freePorts } from "../../src/io/free_port.ts";
 import { largeBodies } from "./proxy/bodies.ts";
-import { compare, type Pace } from "./proxy/compare.ts";
+import { compare, type Pace, warmUpSeconds } from "./proxy/compare.ts";
 import { idleConnections } from "./proxy/idle.ts";
 import { latencyAtHalf } from "./proxy/latency.ts";
 import { peers, type Place, type Proxy, startPeer } from "./proxy/peers.ts";
 import { smallRequests } from "./proxy/requests.ts";
 import { systemCalls } from "./proxy/system_calls.ts";
 import { load } from "./proxy/wrk.ts";
-
-/** scale compiles itself during its first 20,000 requests or so, which cost twice and more. */
-const warmUpSeconds = 4;
 
 interface Scene {
   readonly proxies: readonly Proxy[];

@@ -5,13 +5,13 @@
 import { eventually } from "../../harness/eventually.ts";
 import { residentBytes } from "../../harness/proc.ts";
 import { LoopConnection } from "../open_loop/connection.ts";
+import { warmUpSeconds } from "./compare.ts";
 import type { Proxy } from "./peers.ts";
 import { load } from "./wrk.ts";
 
 const connections = 15_000;
 /** Connecting at a time: fewer than a listener's queue. */
 const batch = 250;
-const warmUpSeconds = 4;
 const settleMilliseconds = 5_000;
 
 /** `proxy` must be fresh. */

@@ -16,8 +16,8 @@ export async function latencyAtHalf(proxies: readonly Proxy[], seconds: number):
   return [
     {
       name: `p99 at ${perSecond} requests/s, half of nginx's maximum`,
-      async take(proxy) {
-        const latencies = await openLoop({ url: proxy.url, perSecond, seconds, connections });
+      async take(proxy, duration) {
+        const latencies = await openLoop({ url: proxy.url, perSecond, seconds: duration, connections });
         if (latencies.failures.size > 0) throw new Error(`${proxy.name} failed under load: ${latencies.describe()}`);
         return { value: latencies.percentile(0.99), perSecond };
       },

@@ -42,7 +42,6 @@ export const peers: readonly Peer[] = [
         "--role=lb",
         `--listen=127.0.0.1:${port}`,
         `--run-dir=${directory}/run`,
-        "--connections-max=16000",
         "--requests-per-connection-max=1000000000",
         ...backends.map((backend) => `--backend=${backend}`),
       ],
@@ -89,7 +88,9 @@ export async function startPeer(peer: Peer, place: Place): Promise<Proxy> {
     stderr: log,
   });
   const url = `http://127.0.0.1:${place.port}/`;
-  await eventually(async () => (await fetch(url)).ok, { what: `${peer.name} answering (${place.directory})` });
+  await eventually(async () => (await fetch(url, { keepalive: false })).ok, {
+    what: `${peer.name} answering (${place.directory})`,
+  });
   const end = async (): Promise<void> => {
     child.kill("SIGTERM");
     await child.exited;
