@@ -25,6 +25,12 @@ export interface ConnectionLimits {
   readonly connectionsPerClientMax: number;
 }
 
+/**
+ * A connection that is idle as seen from here may have a request on its way, which would be lost with it: in use, it ends with the next
+ * response; only one that nobody has used for so long is closed by itself.
+ */
+const idleGraceMilliseconds = 500;
+
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #open = new Set<Connection>();
@@ -66,10 +72,12 @@ export class Connections {
     for (const connection of this.#open) if (connection.deadline <= now) expire(connection);
   }
 
-  /** Lets what is under way finish for at most so many milliseconds, then closes what is left. */
+  /** Lets what is under way finish for at most so many milliseconds, then closes what is left. Responses say that they are the last. */
   async drain(milliseconds: number): Promise<void> {
+    const grace = Math.min(milliseconds, idleGraceMilliseconds);
+    if (this.#open.size > 0) await this.#untilEmpty(grace);
     for (const connection of this.#open) connection.drain();
-    if (this.#open.size > 0) await this.#untilEmpty(milliseconds);
+    if (this.#open.size > 0) await this.#untilEmpty(milliseconds - grace);
     for (const connection of this.#open) connection.close();
   }
 

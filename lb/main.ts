@@ -2,15 +2,14 @@
 import { partOf } from "../src/config/divide.ts";
 import type { Config } from "../src/config/options.ts";
 import { version } from "../src/config/version.ts";
-import { claimPort } from "../src/io/port_claim.ts";
 import { startAdmin } from "../src/ops/admin.ts";
 import { Lifecycle } from "../src/ops/lifecycle.ts";
 import { log } from "../src/ops/log.ts";
 import { checkOpenFiles } from "../src/ops/machine.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
-import { announce } from "../src/ops/run_dir.ts";
 import { formatHostPort } from "../src/std/units.ts";
-import { takeOrders } from "./admin/orders.ts";
+import { openOffices } from "./admin/offices.ts";
+import { Succession } from "./admin/succession.ts";
 import { runChild } from "./child.ts";
 import { ControlPlane } from "./control/plane.ts";
 import { reload } from "./control/reload.ts";
@@ -34,40 +33,42 @@ function checkConnections({ connectionsMax, processes, given }: Config): void {
 }
 
 /** Control plane and data plane in one process. */
-async function runAlone(config: Config, reread: () => Config): Promise<number> {
+function runAlone(config: Config, reread: () => Config): Promise<number> {
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
-  // First, so that it closes last: what looks at /readyz sees the draining.
-  const admin = startAdmin(config, () => ({ ready: life.phase === "ready", state: life.phase }));
-  life.onClose("admin", () => admin.close());
+  return life.run(() => start(config, reread, life));
+}
 
+async function start(config: Config, reread: () => Config, life: Lifecycle): Promise<void> {
+  const succession = new Succession(config, life);
+  const offices = openOffices(life, succession);
   const services = openServices(config, life, (report) => control.report(report));
   const control = new ControlPlane(wantedOf(config), (world) => services.apply(world));
   services.apply(control.world);
   life.onClose("control plane", () => control.stop());
-  const port = claimPort(config.listen, "--listen");
-  life.onClose("port", () => port.release());
-  const front = openFront(config, services, port.address);
-  const orders = await takeOrders(config, {
-    plane: control,
-    reload: () => reload(config, reread, control),
-    load: () => services.loads(),
-    about: { version, listen: formatHostPort(front.address) },
-  });
-  // Before the listener, so that it closes after it: how far the draining has come can be asked.
-  life.onClose("control socket", () => orders.close());
-  life.onClose("listener", () => front.drain());
   control.start();
+  await succession.untilKnown(control, life.draining);
+  if (life.draining.aborted) return;
+  const front = openFront(config, services, succession.address);
+  life.onClose("listener", () => front.drain());
 
   publishHealthMetrics(control);
   publishProcessMetrics({ version, role: "lb", ready: () => life.phase === "ready" });
-  const addresses = { listen: formatHostPort(front.address), admin: admin.address };
-  const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses, control: orders.path };
-  life.onClose("run directory", announce(config, presence));
+  const listen = formatHostPort(front.address);
+  const addresses = await offices.take({
+    config,
+    listen,
+    admin: () => startAdmin(config, () => ({ ready: life.phase === "ready", state: life.phase })),
+    controlled: {
+      plane: control,
+      reload: () => reload(config, reread, control),
+      load: () => services.loads(),
+      about: { version, listen },
+    },
+  });
   log.info(
-    { ...addresses, services: control.status().map(({ name }) => name) },
-    `role lb listens on http://${addresses.listen}`,
+    { listen, ...addresses, services: control.status().map(({ name }) => name) },
+    `role lb listens on http://${listen}`,
   );
   life.ready();
-  return life.stopped;
 }

@@ -9,9 +9,10 @@ import { Lifecycle } from "../src/ops/lifecycle.ts";
 import { log } from "../src/ops/log.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { Processes } from "../src/ops/processes.ts";
-import { announce } from "../src/ops/run_dir.ts";
-import { claimPortOf, readinessOf, superviseUntilStopped } from "../src/ops/supervisor.ts";
-import { takeOrders } from "./admin/orders.ts";
+import { readinessOf, superviseUntilStopped } from "../src/ops/supervisor.ts";
+import { formatHostPort } from "../src/std/units.ts";
+import { type Offices, openOffices } from "./admin/offices.ts";
+import { Succession } from "./admin/succession.ts";
 import { ControlPlane } from "./control/plane.ts";
 import { reload } from "./control/reload.ts";
 import { wantedOf } from "./control/wanted.ts";
@@ -25,13 +26,17 @@ export async function runSupervisor(config: Config, reread: () => Config): Promi
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
   const control = new ControlPlane(wantedOf(config), (world) => processes.tell(world));
-  const listen = claimPortOf(config, life);
+  const succession = new Succession(config, life);
+  const offices = openOffices(life, succession);
+  const listen = formatHostPort(succession.address);
   const processes = new Processes(config, { listen }, (what, reply) => {
     const told = what as ToControlPlane;
     if (told.kind === "started") reply(control.world);
     else control.report(told.report);
   });
-  return superviseUntilStopped(life, processes, () => start({ config, reread, life, control, processes, listen }));
+  return superviseUntilStopped(life, processes, () =>
+    start({ config, reread, life, control, processes, succession, offices }),
+  );
 }
 
 interface Parts {
@@ -40,33 +45,37 @@ interface Parts {
   readonly life: Lifecycle;
   readonly control: ControlPlane;
   readonly processes: Processes;
-  readonly listen: string;
+  readonly succession: Succession;
+  readonly offices: Offices;
 }
 
-async function start({ config, reread, life, control, processes, listen }: Parts): Promise<void> {
-  const readiness = () => readinessOf(life, processes);
-  const admin = serveAdmin(config.admin, { readiness, metrics: () => processes.metrics() });
-  life.onClose("admin", () => admin.close());
+async function start({ config, reread, life, control, processes, succession, offices }: Parts): Promise<void> {
   life.onClose("control plane", () => control.stop());
-  const orders = await takeOrders(config, {
-    plane: control,
-    reload: () => reload(config, reread, control),
-    load: async () => sumOfLoads((await processes.ask("load")) as ServiceLoad[][]),
-    about: { version, listen },
-  });
-  life.onClose("control socket", () => orders.close());
   life.onClose("processes", () => processes.stop());
   control.start();
+  await succession.untilKnown(control, life.draining);
+  if (life.draining.aborted) return;
+  await processes.start();
 
   publishHealthMetrics(control);
   publishProcessMetrics({ version, role: "lb", ready: () => life.phase === "ready" });
-  const addresses = { listen, admin: admin.address };
-  const presence = { pid: process.pid, role: "lb", instance: config.instance, ...addresses, control: orders.path };
-  life.onClose("run directory", announce(config, presence));
-  log.info(
-    { ...addresses, processes: config.processes },
-    `role lb listens on http://${listen} with ${config.processes} processes`,
-  );
-  await processes.start();
+  const listen = formatHostPort(succession.address);
+  const addresses = await offices.take({
+    config,
+    listen,
+    admin: () =>
+      serveAdmin(config.admin, {
+        readiness: () => readinessOf(life, processes),
+        metrics: () => processes.metrics(),
+      }),
+    controlled: {
+      plane: control,
+      reload: () => reload(config, reread, control),
+      load: async () => sumOfLoads((await processes.ask("load")) as ServiceLoad[][]),
+      about: { version, listen },
+    },
+  });
+  const { processes: count } = config;
+  log.info({ listen, ...addresses, processes: count }, `role lb listens on http://${listen} with ${count} processes`);
   life.ready();
 }

@@ -17,10 +17,11 @@ const orderBytesMax = 64 * 1024;
 /** sockaddr_un has room for 108 bytes with the last one NUL. */
 const pathBytesMax = 107;
 
-/** Throws configuration_invalid for a path that cannot be one, address_taken where a balancer answers already. */
+/** Throws configuration_invalid for a path that cannot be one, address_taken where a balancer answers already, unless it is replaced. */
 export async function listenForOrders(
   path: string,
   handler: (request: Request) => Promise<Response>,
+  isSuccessor = false,
 ): Promise<ControlSocket> {
   const aside = `${path}.${process.pid}`;
   if (Buffer.byteLength(aside) > pathBytesMax) {
@@ -28,7 +29,7 @@ export async function listenForOrders(
       hint: `a path of at most ${pathBytesMax - 12} bytes`,
     });
   }
-  if (await isAnswered(path)) {
+  if (!isSuccessor && (await isAnswered(path))) {
     throw new ScaleError("address_taken", `another balancer listens for orders on ${path}`, {
       hint: "stop it, or give each its own --control=PATH",
     });

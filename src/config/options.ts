@@ -115,6 +115,13 @@ export const options = {
     commands: roles,
     help: "processes that serve as one: they share the port, and a supervisor keeps them running and answers --admin for all; auto: one a processor",
   },
+  takeover: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["lb"],
+    help: "replace the balancer of --run-dir that listens on --listen: join its port, then let it drain; without one, an ordinary start",
+  },
   child: {
     ...kind.place,
     commands: roles,

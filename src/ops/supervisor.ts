@@ -42,7 +42,7 @@ export async function superviseUntilStopped(
 }
 
 /** Takes the port that the children share; returns where it is. */
-export function claimPortOf(config: Config, life: Lifecycle): string {
+function claimPortOf(config: Config, life: Lifecycle): string {
   const port = claimPort(config.listen, "--listen");
   life.onClose("port", () => port.release());
   warnAboutSharedPort();

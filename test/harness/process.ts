@@ -77,6 +77,7 @@ export class ScaleProcess implements AsyncDisposable {
   readonly exited: Promise<number>;
   readonly #name: string;
   readonly #role: string;
+  readonly #givenRunDir: string | undefined;
   readonly #directory = temporaryDirectory();
   readonly #owned: Owned;
   readonly #child: Spawned;
@@ -86,6 +87,7 @@ export class ScaleProcess implements AsyncDisposable {
 
   constructor(binary: string, args: readonly string[], { env, cwd, scope, expectErrors = [] }: StartOptions) {
     this.#role = roleOf(args);
+    this.#givenRunDir = args.find((arg) => arg.startsWith("--run-dir="))?.slice("--run-dir=".length);
     this.#owned = own(args.join(" "), scope);
     this.#owned.directories.push(this.#directory);
     this.cwd = cwd ?? this.#directory;
@@ -166,7 +168,7 @@ export class ScaleProcess implements AsyncDisposable {
   }
 
   get runDir(): string {
-    return join(this.#directory, "run");
+    return this.#givenRunDir ?? join(this.#directory, "run");
   }
 
   #defaults(args: readonly string[]): string[] {

@@ -1,0 +1,102 @@
+/** A balancer is replaced by its successor while it works: port, admin port and control socket change hands, and no request fails. */
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { hello } from "../harness/balancer.ts";
+import { eventually } from "../harness/eventually.ts";
+import { load } from "../harness/load.ts";
+import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
+import { answer, exchange, rawBackend, rawClient } from "../harness/raw.ts";
+
+setDefaultTimeout(60_000);
+
+/** Outlives each of the balancers that follow one another. */
+const runDir = mkdtempSync(join(tmpdir(), "scale-takeover-"));
+afterAll(() => rmSync(runDir, { recursive: true }));
+
+const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** The successor of `old`, with what it was started with; resolves when it is ready. */
+function successor(old: ScaleProcess, ...flags: readonly string[]): Promise<ScaleProcess> {
+  const listen = `--listen=${new URL(old.url).host}`;
+  return startScale(["--role=lb", "--takeover", listen, `--run-dir=${runDir}`, ...flags]);
+}
+
+const setting = "/proc/sys/net/ipv4/tcp_migrate_req";
+const settingBefore = readFileSync(setting, "utf8");
+afterAll(() => void migrate(settingBefore));
+
+/** Sets whether a closed listener's queue is handed to the others on its port; false where this test may not. */
+function migrate(to: string): boolean {
+  try {
+    writeFileSync(setting, to);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("--takeover", () => {
+  test("gives the successor port, admin port and control socket; the old one finishes what it has and ends", async () => {
+    let finish: (() => void) | undefined;
+    using backend = rawBackend(async (peer, head) => {
+      if (head.includes("/slow")) await new Promise<void>((resolve) => (finish = resolve));
+      peer.send(answer("hello"));
+    });
+    const target = `--backend=${backend.address}`;
+    const old = await startScale(["--role=lb", target, `--run-dir=${runDir}`]);
+    const admin = `--admin=${new URL(old.adminUrl).host}`;
+    const control = `--control=${runDir}/lb-${old.pid}.sock`;
+    using busy = await rawClient(old.url);
+    busy.send(request.replace("/", "/slow"));
+    await eventually(() => finish);
+
+    await using young = await successor(old, target, admin, control);
+    expect([young.url, young.adminUrl]).toEqual([old.url, old.adminUrl]);
+    expect(await exchange(young.url, request.replace("Host", "Connection: close\r\nHost"))).toEndWith("hello");
+    const status = await runScale(["lb", "status", "--json", `--run-dir=${runDir}`]);
+    expect(JSON.parse(status.stdout)).toMatchObject({ pid: young.pid });
+    const again = await runScale(["--role=lb", target, `--listen=${new URL(young.url).host}`]);
+    expect([again.code, again.stderr]).toEqual([78, expect.stringContaining("is taken")]);
+
+    finish!();
+    await busy.until("hello");
+    expect(await old.exited).toBe(0);
+    await old.stop();
+  });
+
+  test("without anybody to take over from is an ordinary start, and no way onto somebody else's port", async () => {
+    using backend = rawBackend(hello);
+    const flags = ["--role=lb", "--takeover", `--backend=${backend.address}`];
+    await using lb = await startScale(flags);
+    expect(await exchange(lb.url, request.replace("Host", "Connection: close\r\nHost"))).toEndWith("hello");
+    const stranger = await runScale([...flags, `--listen=${new URL(lb.url).host}`]);
+    expect([stranger.code, stranger.stderr]).toEqual([78, expect.stringContaining("is taken")]);
+  });
+
+  test.each([1, 2])("again and again under load fails no request, with --processes=%d", async (processes) => {
+    const migrates = migrate("1");
+    using backend = rawBackend(hello);
+    const flags = [`--backend=${backend.address}`, "--health-interval=100ms", `--processes=${processes}`];
+    let lb = await startScale(["--role=lb", `--run-dir=${runDir}`, ...flags]);
+    await using kept = load(lb.url, { connections: 4 });
+    // Each on a connection of its own, some of which wait to be accepted at the moment their listener closes.
+    await using fresh = load(lb.url, { connections: migrates ? 4 : 0, headers: { connection: "close" } });
+    for (let round = 0; round < 3; round++) {
+      const before = kept.ok;
+      await eventually(() => kept.ok > before + 100);
+      const old = lb;
+      lb = await successor(old, ...flags);
+      expect(await old.exited).toBe(0);
+      await old.stop();
+    }
+    const before = kept.ok;
+    await eventually(() => kept.ok > before + 100);
+    await Promise.all([kept.stop(), fresh.stop()]);
+    expect([kept.failures(), fresh.failures()]).toEqual([{}, {}]);
+    expect(fresh.ok > 0).toBe(migrates);
+    await lb.stop();
+  });
+});
