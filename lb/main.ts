@@ -5,7 +5,7 @@ import { version } from "../src/config/version.ts";
 import { startAdmin } from "../src/ops/admin.ts";
 import { Lifecycle } from "../src/ops/lifecycle.ts";
 import { log } from "../src/ops/log.ts";
-import { checkOpenFiles } from "../src/ops/machine.ts";
+import { checkOpenFiles, connectionsThatFit } from "../src/ops/machine.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { openOffices } from "./admin/offices.ts";
@@ -20,16 +20,26 @@ import { runSupervisor } from "./supervisor.ts";
 
 /** Balances until it is told to stop; resolves with the exit code. `reread` reads flags, environment and file again. */
 export function run(config: Config, reread: () => Config): Promise<number> {
-  if (config.child !== undefined) return runChild(config, config.child);
-  checkConnections(config);
-  return config.processes > 1 ? runSupervisor(config, reread) : runAlone(config, reread);
+  const fitting = withinOpenFiles(config);
+  if (fitting.child !== undefined) return runChild(fitting, fitting.child);
+  return fitting.processes > 1 ? runSupervisor(fitting, reread) : runAlone(fitting, reread);
 }
 
-/** A request has a connection on either side. */
-function checkConnections({ connectionsMax, processes, given }: Config): void {
-  const each = partOf(connectionsMax, { index: 1, of: processes });
-  const because = `--connections-max=${connectionsMax} over ${processes} processes is ${each} clients each, with a connection to a target for each`;
-  checkOpenFiles({ connections: 2 * each, because, isGiven: given.has("connectionsMax") });
+/** A request has a connection on either side. What was asked for must fit the open files; the default takes what there is. */
+function withinOpenFiles(config: Config): Config {
+  const { connectionsMax, processes, child, given } = config;
+  const each = child === undefined ? partOf(connectionsMax, { index: 1, of: processes }) : connectionsMax;
+  if (given.has("connectionsMax")) {
+    const because = `--connections-max=${connectionsMax} over ${processes} processes is ${each} clients each, with a connection to a target for each`;
+    checkOpenFiles(2 * each, because);
+    return config;
+  }
+  const most = Math.floor(connectionsThatFit() / 2);
+  if (each <= most) return config;
+  const fitting = child === undefined ? most * processes : most;
+  if (child === undefined)
+    log.info({ clients: fitting }, `the limit of open files leaves room for ${fitting} clients at a time`);
+  return { ...config, connectionsMax: fitting };
 }
 
 /** Control plane and data plane in one process. */

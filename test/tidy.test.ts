@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 
-import { flagOf, options } from "../src/config/options.ts";
+import { flagOf, type Option, options } from "../src/config/options.ts";
 import { metricTable } from "../src/ops/metrics.ts";
 import { importArrows } from "./tidy/arrows.ts";
 import { documented, nothingLocal, opensWithRole } from "./tidy/documents.ts";
@@ -18,6 +18,9 @@ const long: Reasons = {
   "src/config/options.ts": "the table of options: one entry after another",
 };
 
+/** Those that scale gives to its own children are nobody's business. */
+const optionNames = Object.entries<Option>(options).flatMap(([name, { internal }]) => (internal ? [] : [name]));
+
 const sources = repository();
 
 describe("the repository", () => {
@@ -26,7 +29,7 @@ describe("the repository", () => {
     "sockets, processes, environment and clocks have one home each": tokenHomes,
     "no file and no function is long without a reason": sizeLimits(long),
     "every file opens with its role": opensWithRole,
-    "every option is documented": documented("option", Object.keys(options).map(flagOf)),
+    "every option that a user may give is documented": documented("option", optionNames.map(flagOf)),
     "every metric is documented": documented("metric", Object.keys(metricTable)),
     "a test that starts processes gives them time": patientTests,
     "nothing is left unfinished": nothingUnfinished,

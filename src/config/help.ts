@@ -11,7 +11,9 @@ import {
   options,
 } from "./options.ts";
 
-const table = Object.entries(options) as readonly (readonly [string, Option])[];
+const table = (Object.entries(options) as readonly (readonly [string, Option])[]).filter(
+  ([, option]) => !option.internal,
+);
 
 const about: { readonly [C in Command]: string } = {
   lb: "scale --role=lb --backend=HOST:PORT[,weight=N] …\n\nThe load balancer in front of role app.",

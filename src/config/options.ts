@@ -35,6 +35,8 @@ export interface Option<T = unknown> {
   readonly envCommands?: readonly Command[];
   /** May be given several times; in the environment separated by white space. */
   readonly many?: true;
+  /** Given by scale to its own children; no user is told of it. */
+  readonly internal?: true;
   /** Given alone it means "on". */
   readonly switch?: true;
   /** A service in scale.toml may have its own. */
@@ -124,6 +126,7 @@ export const options = {
   },
   child: {
     ...kind.place,
+    internal: true,
     commands: roles,
     help: "which of --processes this one is; only the supervisor gives it",
   },
@@ -341,7 +344,7 @@ export const options = {
     default: "15000",
     divided: true,
     commands: ["lb"],
-    help: "most client connections at a time",
+    help: "most client connections at a time, or what the limit of open files leaves room for",
   },
   connectionsPerClientMax: {
     ...kind.count(0, 1_000_000),

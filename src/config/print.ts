@@ -10,7 +10,7 @@ export function printConfig({ config, origins }: Loaded): string {
   const lines: string[] = [];
   for (const name of optionNames) {
     const option: Option = options[name];
-    if (!option.commands.includes(config.command)) continue;
+    if (option.internal || !option.commands.includes(config.command)) continue;
     const origin = origins.get(name);
     const value = origin === undefined ? "" : origin.texts.map((text) => shown(option, text)).join(" ");
     lines.push(`${`${kebab(name)} = ${value}`.padEnd(56)} # ${origin?.source ?? "not set"}`);

@@ -7,32 +7,27 @@ import { log } from "./log.ts";
 /** Files a process has open besides its connections: log, listeners, probes, stores, what Bun itself needs. */
 const otherFilesMax = 100;
 
-/** What a process is configured to hold open at most. */
-export interface OpenFiles {
-  readonly connections: number;
-  /** Where the number comes from, with its flag: begins a sentence. */
-  readonly because: string;
-  /** Somebody asked for that number: that it cannot be kept is their error, not only ours to mention. */
-  readonly isGiven: boolean;
+/** How many connections a process may hold open, besides what it needs itself. Bun has raised the soft limit to the hard one already. */
+export function connectionsThatFit(limit = openFilesLimit()): number {
+  return Math.max(1, limit - otherFilesMax);
 }
 
-/**
- * Bun has raised the soft limit to the hard one already. Throws configuration_invalid where a number that was asked for cannot be
- * kept; warns where a default cannot.
- */
-export function checkOpenFiles({ connections, because, isGiven }: OpenFiles, limit = openFilesLimit()): void {
+/** Throws configuration_invalid where so many connections cannot be kept. `because` says with its flag where the number comes from. */
+export function checkOpenFiles(connections: number, because: string, limit = openFilesLimit()): void {
   const needed = connections + otherFilesMax;
-  if (limit === undefined || limit >= needed) return;
-  const message = `${because}, so ${needed} open files are needed, and the limit of this process is ${limit}`;
-  const hint = `ulimit -n ${needed} before the start, LimitNOFILE=${needed} in a systemd unit, or a lower limit of connections`;
-  if (isGiven) throw new ScaleError("configuration_invalid", message, { hint });
-  log.warn({ needed, limit }, `${message}: connections beyond it will fail. Fix: ${hint}`);
+  if (limit >= needed) return;
+  throw new ScaleError(
+    "configuration_invalid",
+    `${because}, so ${needed} open files are needed, and the limit of this process is ${limit}`,
+    {
+      hint: `ulimit -n ${needed} before the start, LimitNOFILE=${needed} in a systemd unit, or a lower limit of connections`,
+    },
+  );
 }
 
-/** The hard limit: what the soft one is set to. Undefined where there is none, or no /proc to read it from. */
-function openFilesLimit(): number | undefined {
-  const limit = Number(/^Max open files +\S+ +(\d+)/m.exec(read("/proc/self/limits"))?.[1] ?? Number.NaN);
-  return Number.isNaN(limit) ? undefined : limit;
+/** The hard limit: what the soft one is set to. Infinity where there is none, or no /proc to read it from. */
+function openFilesLimit(): number {
+  return Number(/^Max open files +\S+ +(\d+)/m.exec(read("/proc/self/limits"))?.[1] ?? Number.POSITIVE_INFINITY);
 }
 
 /**
