@@ -126,7 +126,7 @@ export function flushAccessLog(): void {
   clearTimeout(timer);
   timer = undefined;
   if (at === 0) return;
-  writeLines(buffer.toString("utf8", 0, at));
+  writeLines(buffer.subarray(0, at));
   at = 0;
 }
 

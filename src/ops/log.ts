@@ -2,6 +2,8 @@
  * The log of every role: JSON lines on stdout, or pretty ones on a terminal. One writer owns the descriptor, so that access lines
  * (access_log.ts) and these never tear each other. Redaction is std/redact.ts.
  */
+import { fstatSync } from "node:fs";
+
 import pino, { type Logger } from "pino";
 
 import type { Config } from "../config/options.ts";
@@ -24,14 +26,16 @@ const bufferBytesMax = 16 * 1024 * 1024;
 
 const closeMilliseconds = 1_000;
 
-const stdout = pino.destination({ dest: 1, sync: false, maxLength: bufferBytesMax });
+/** A file takes lines at once. A pipe or a terminal may stop taking them, which must not hold up the service. */
+const isFile = fstatSync(1).isFile();
+const stdout = pino.destination({ dest: 1, sync: isFile, maxLength: bufferBytesMax, contentMode: "buffer" });
 let dropped = 0;
 stdout.on("drop", () => dropped++);
 // A reader that went away (head, a closed terminal) must not take the service with it.
 stdout.on("error", () => undefined);
 
 let pretty = false;
-const sink = { write: (lines: string) => void stdout.write(pretty ? prettyLines(lines) : lines) };
+const sink = { write: (lines: string) => writeBytes(Buffer.from(pretty ? prettyLines(lines) : lines)) };
 let root: Logger = pinoAt("info", {});
 
 /** Sets level, form and the fields of every line. Called once, by main, before anything else logs. */
@@ -71,9 +75,15 @@ function bind(logger: () => Logger, bound: Fields | undefined): Log {
 /** The process's log. */
 export const log: Log = bind(() => root, undefined);
 
-/** Writes finished lines past pino: for the access log, whose line is a template. Each ends with a newline. */
-export function writeLines(lines: string): void {
-  sink.write(lines);
+/** Writes finished lines past pino, each with its newline: the access log's, which uses the bytes again afterwards. */
+export function writeLines(lines: Buffer): void {
+  if (pretty) sink.write(lines.toString());
+  else writeBytes(isFile ? lines : Buffer.from(lines));
+}
+
+/** The types know a destination of text only. */
+function writeBytes(lines: Buffer): void {
+  stdout.write(lines as unknown as string);
 }
 
 /** Lines lost because nobody read stdout. */

@@ -115,7 +115,7 @@ class Member {
       onEnded: (pid: number) => metrics.ended(pid),
     };
     this.child = new Supervised(plan, {
-      write: (_name, lines) => writeLines(lines),
+      write: (_name, lines) => writeLines(Buffer.from(lines)),
       say: (text) => log.warn({ process: plan.name }, text),
     });
   }

@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { balancer, closing, get, hello, through } from "../harness/balancer.ts";
+import { scaleBinary } from "../harness/binary.ts";
 import { eventually } from "../harness/eventually.ts";
 import { load } from "../harness/load.ts";
 import { metric } from "../harness/metrics.ts";
 import { runScale, startScale } from "../harness/process.ts";
 import { answer, exchange, rawBackend, rawClient } from "../harness/raw.ts";
+import { temporaryDirectory } from "../harness/temporary.ts";
 
 setDefaultTimeout(60_000);
 
@@ -275,4 +277,35 @@ test("an access line says in which phase the time went, over all targets that we
   expect(retried["first_byte_ms"]).toBeGreaterThan(100);
   const sum = (retried["connect_ms"] ?? 0) + retried["first_byte_ms"]!;
   expect(retried["total_ms"]).toBeGreaterThanOrEqual(sum - 0.02);
+});
+
+test("a log that is a file holds every line, whole, to the last of them", async () => {
+  using backend = rawBackend(hello);
+  const directory = temporaryDirectory("log");
+  const path = join(directory, "lb.log");
+  const binary = await scaleBinary();
+  const options = ["--role=lb", "--listen=127.0.0.1:0", `--run-dir=${directory}/run`, `--backend=${backend.address}`];
+  const lb = Bun.spawn(["setpriv", "--pdeathsig=KILL", binary, ...options], {
+    stdout: Bun.file(path),
+    stderr: "inherit",
+  });
+  const [, url] = await eventually(async () => /listens on (http:[\w/.:]+)/.exec(await Bun.file(path).text()));
+  await eventually(async () => (await exchange(url!, get("/", closing))).includes("200 OK"));
+  const requests = 500;
+  for (let from = 0; from < requests; from += 50) {
+    await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        exchange(url!, get(`/${"x".repeat(300)}`, closing, `X-Request-Id: id-${from + index}`)),
+      ),
+    );
+  }
+  lb.kill("SIGTERM");
+  expect(await lb.exited).toBe(0);
+  const lines = (await Bun.file(path).text())
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { id?: string; message: string });
+  const ids = lines.flatMap(({ id }) => (id?.startsWith("id-") ? [id] : []));
+  expect(new Set(ids).size).toBe(requests);
+  expect(lines.map(({ message }) => message)).toContain("draining → stopped");
 });
