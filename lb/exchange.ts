@@ -371,16 +371,20 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     this.#attempts?.leave();
     recordAnswered(
       {
+        id: this.#rewritten.requestId,
+        ip: this.#rewritten.clientAddress,
+        method: this.#head.method,
+        path: this.#head.target,
         route: this.#route.name,
-        head: this.#head,
-        rewritten: this.#rewritten,
         status: this.#status,
-        timings: this.#timings,
+        total: this.#timings.total,
         bytes: this.#bytes,
         target,
+        phases: this.#timings,
         retries: this.#attempts?.retries ?? 0,
         error: this.#error,
       },
+      this.#timings,
       this.#balancer.config.accessLog,
     );
   }

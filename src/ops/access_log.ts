@@ -10,7 +10,7 @@ export interface AccessEntry {
   readonly id: string;
   readonly ip: string;
   readonly method: string;
-  /** Path without its query, which may carry secrets. */
+  /** A query after it, which may carry secrets, is left out. */
   readonly path: string;
   /** The route's pattern, or the service; bounded, unlike the path. */
   readonly route: string;
@@ -66,7 +66,8 @@ export function logAccess(entry: AccessEntry, now: number): void {
   put('","method":"');
   put(entry.method);
   put('","path":');
-  putQuoted(entry.path);
+  const query = path.indexOf("?");
+  putQuoted(query === -1 ? path : path.slice(0, query));
   put(',"route":');
   putQuoted(entry.route);
   put(',"status":');
