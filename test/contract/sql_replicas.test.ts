@@ -160,6 +160,30 @@ describe("a replica that", () => {
   });
 });
 
+test("a read that a replica cancels for what it replays is answered by the primary", async () => {
+  const hasty = await startReplica(primary, { max_standby_streaming_delay: "0" });
+  try {
+    await using sql = await opened({ replicaUrls: [hasty.url] });
+    await sql.query(q`create table kept (n int)`);
+    const writer = new Reader({ key: "carol" });
+    await sql.query(q`insert into kept values (1)`, writer);
+    await eventually(async () => (await servers(sql, 1, writer))[0] === hasty.port);
+    const read = sql.read(q`select n, inet_server_port() as port, pg_sleep(2)::text as slept from kept`, writer);
+    const replica = openSql(hasty.url, { applicationName: "direct", poolMax: 1, statementTimeout: 0 });
+    await eventually(async () => {
+      const running = q`select from pg_stat_activity where query like '%from kept%' and pid <> pg_backend_pid()`;
+      return (await replica.query(running)).length > 0;
+    });
+    await replica.close();
+    // Replaying its lock ends every read of the table.
+    await sql.query(q`alter table kept add column more int`);
+    expect(await read).toEqual([{ n: 1, port: primary.port, slept: "" }]);
+    await sql.query(q`drop table kept`);
+  } finally {
+    await hasty.remove();
+  }
+});
+
 /** Processes of a server besides the postmaster. */
 async function backendsOf(server: PostgresCluster): Promise<number[]> {
   const { stdout } = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(server.pid())]);

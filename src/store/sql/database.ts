@@ -6,7 +6,7 @@
 import { handled } from "../../std/handled.ts";
 import { rendezvous } from "../../std/rendezvous.ts";
 import { type Connection, placeOf } from "./connection.ts";
-import { isLost, withoutEffect } from "./errors.ts";
+import { isConflictWithRecovery, isLost, withoutEffect } from "./errors.ts";
 import { listen } from "./listen.ts";
 import { Pool, type PoolCounts } from "./pool.ts";
 import { hasPassed, type Position } from "./position.ts";
@@ -131,12 +131,16 @@ export class Database implements Sql {
     }
   }
 
-  /** A read whose server goes away under it is tried once more: on another server, or on the one that took its place. */
+  /**
+   * A read whose server goes away under it is tried once more: on another server, or on the one that took its place. One that a replica
+   * cancelled, because what it replays removes what the read still needs, goes to the primary, where nothing is replayed.
+   */
   async #read<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
     const replica = this.hasReplicas ? await this.#choose(reader, undefined) : undefined;
     try {
       return await this.#readFrom(replica, run, reader);
     } catch (error) {
+      if (replica !== undefined && isConflictWithRecovery(error)) return this.#divert(run, reader);
       if (!isLost(error)) throw error;
       const other = this.hasReplicas ? await this.#choose(reader, replica) : undefined;
       return this.#readFrom(other, run, reader).catch((again: unknown) => Promise.reject(withoutEffect(again)));

@@ -49,6 +49,13 @@ export function asksForRetry(error: unknown): boolean {
   return error instanceof SqlError && (error.code === "40001" || error.code === "40P01");
 }
 
+/**
+ * A standby cancels a read that stands in the way of what it replays, and says 40001 too: nobody else was in the way on another server.
+ */
+export function isConflictWithRecovery(error: unknown): boolean {
+  return error instanceof SqlError && error.code === "40001";
+}
+
 /** 25006 read_only_sql_transaction: the server was the primary, and is none any more. */
 export function isNotPrimary(error: unknown): boolean {
   return error instanceof SqlError && error.code === "25006";
