@@ -6,6 +6,7 @@ import { ScaleError } from "../../std/errors.ts";
 import { equalsIgnoringCase, known } from "../fields.ts";
 import { COLON, hostByte, ipLiteralByte, isText, matchesAt, SLASH, SP, targetByte, tokenByte } from "../grammar.ts";
 import { length, type RequestHead } from "../message.ts";
+import { RecentTexts } from "../recent_texts.ts";
 import { connectionOf, connectionOption, isHopByHop, persists } from "./connection_options.ts";
 import { Framing, notGiven } from "./framing.ts";
 import { type HeadLimits, HeadParser } from "./head_parser.ts";
@@ -15,6 +16,8 @@ const methodBytesMax = 32;
 const continueExpectation = Buffer.from("100-continue", "latin1");
 const schemes = [Buffer.from("http://", "latin1"), Buffer.from("https://", "latin1")];
 const versionPrefix = Buffer.from("HTTP/1.", "latin1");
+
+const targets = new RecentTexts();
 
 /** Methods that cost no new string. */
 const methods = ["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"].map((name) => ({
@@ -152,7 +155,7 @@ export class RequestParser extends HeadParser implements RequestHead {
   /** origin-form, absolute-form or "*" (RFC 9112 §3.2). CONNECT has a form of its own and no route here. */
   #targetForm(bytes: Buffer, start: number, end: number): void {
     if (this.method === "CONNECT") throw this.malformed("CONNECT is not served here");
-    if (bytes[start] === SLASH) this.target = bytes.toString("latin1", start, end);
+    if (bytes[start] === SLASH) this.target = targets.at(bytes, start, end);
     else if (this.method === "OPTIONS" && end - start === 1 && bytes[start] === 0x2a) this.target = "*";
     else this.#absoluteForm(bytes, start, end);
   }
