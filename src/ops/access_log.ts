@@ -2,7 +2,7 @@
  * One line a request, put byte by byte into a buffer that is flushed each second or at 64 KiB: a pino line costs 10–14 µs, a string
  * template 2–4, this one 1. Hot path: no object is serialised and no string joined; only texts that may hold anything are escaped.
  */
-import { putNumber, putText } from "../std/put.ts";
+import { int32Max, putNumber, putText } from "../std/put.ts";
 import { writeLines } from "./log.ts";
 
 /** What a line says. Durations in milliseconds, undefined fields are left out. */
@@ -39,9 +39,9 @@ let prefix: Buffer = Buffer.alloc(0);
 let buffer = Buffer.allocUnsafeSlow(bufferBytesMax);
 let at = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
-/** The second in which the last line was written, as milliseconds and as text up to its dot. */
-let secondAt = 0;
-let second = "";
+/** The second in which the last line was written, in milliseconds, and what a line of it begins with, up to the second's dot. */
+let secondAt = Number.NEGATIVE_INFINITY;
+let beginning: Buffer = prefix;
 
 /** Turns the log on or off and sets who writes. */
 export function configureAccessLog(config: {
@@ -51,15 +51,18 @@ export function configureAccessLog(config: {
 }): void {
   enabled = config.accessLog;
   const instance = config.instance === undefined ? "" : `"instance":${JSON.stringify(config.instance)},`;
+  secondAt = Number.NEGATIVE_INFINITY;
   prefix = Buffer.from(`{"level":"info","role":"${config.command}",${instance}"time":"`);
 }
+
+const requestBegins = Buffer.from('Z","message":"request","id":"');
 
 /** Appends one line. `now` is milliseconds since the epoch, read once by the caller. */
 export function logAccess(entry: AccessEntry, now: number): void {
   if (!enabled) return;
   const { path, route, id, ip, target = "", error = "" } = entry;
   begin(path.length + route.length + id.length + ip.length + target.length + error.length, now);
-  put(',"message":"request","id":"');
+  at += requestBegins.copy(buffer, at);
   put(entry.id);
   put('","ip":"');
   put(entry.ip);
@@ -117,7 +120,7 @@ function putTarget(target: string, { queue, connect, firstByte }: NonNullable<Ac
 export function logLine(fields: string, now: number): void {
   if (!enabled) return;
   begin(fields.length, now);
-  put(",");
+  put('Z",');
   at += buffer.write(fields, at, "utf8");
   end();
 }
@@ -136,15 +139,14 @@ function begin(length: number, now: number): void {
   const needed = prefix.length + lineBytesMax + escapedBytesMax * length;
   if (at + needed > buffer.length) flushAccessLog();
   if (needed > buffer.length) buffer = Buffer.allocUnsafeSlow(needed);
-  const millisecond = now % 1_000;
-  if (now - millisecond !== secondAt) {
-    secondAt = now - millisecond;
-    second = new Date(secondAt).toISOString().slice(0, -4);
-  }
-  at += prefix.copy(buffer, at);
-  put(second);
-  putDigits(millisecond, 3);
-  put('Z"');
+  if (now < secondAt || now >= secondAt + 1_000) beginSecond(now);
+  at += beginning.copy(buffer, at);
+  putDigits(now - secondAt, 3);
+}
+
+function beginSecond(now: number): void {
+  secondAt = now - (now % 1_000);
+  beginning = Buffer.concat([prefix, Buffer.from(new Date(secondAt).toISOString().slice(0, -4))]);
 }
 
 function end(): void {
@@ -160,31 +162,36 @@ function put(text: string): void {
 /** Puts a text as a JSON string: as it is while it is visible ASCII without quote and backslash, which is nearly always. */
 function putQuoted(text: string): void {
   const start = at;
-  buffer[at++] = 0x22;
+  let next = start;
+  buffer[next++] = 0x22;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) {
       at = start + buffer.write(JSON.stringify(text), start, "utf8");
       return;
     }
-    buffer[at++] = code;
+    buffer[next++] = code;
   }
-  buffer[at++] = 0x22;
+  buffer[next++] = 0x22;
+  at = next;
 }
 
+/** With two decimals. A duration that is no 32-bit number of hundredths, 248 days, is said to be the longest that is. */
 function putMilliseconds(milliseconds: number): void {
-  const hundredths = Math.max(0, Math.round(milliseconds * 100));
-  at = putNumber(buffer, at, Math.floor(hundredths / 100));
+  const hundredths = Math.min(Math.max(0, Math.round(milliseconds * 100)), int32Max) | 0;
+  const whole = (hundredths / 100) | 0;
+  at = putNumber(buffer, at, whole);
   put(".");
-  putDigits(hundredths % 100, 2);
+  putDigits(hundredths - whole * 100, 2);
 }
 
-/** Puts `value` with leading zeros. */
+/** Puts a small `value` with leading zeros. */
 function putDigits(value: number, digits: number): void {
-  let rest = value;
+  let rest = value | 0;
   for (let index = at + digits - 1; index >= at; index--) {
-    buffer[index] = 0x30 + (rest % 10);
-    rest = Math.floor(rest / 10);
+    const tens = (rest / 10) | 0;
+    buffer[index] = 0x30 + rest - tens * 10;
+    rest = tens;
   }
   at += digits;
 }

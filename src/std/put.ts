@@ -2,6 +2,7 @@
  * Text into a buffer, without joining strings first: joined strings are garbage, and garbage was the largest part of a proxied request's
  * cost after the kernel's. Hot.
  */
+export const int32Max = 0x7fff_ffff;
 /** Longer texts are worth a native call. */
 const loopMax = 64;
 
@@ -32,8 +33,6 @@ export function putLine(out: Buffer, at: number, name: string, value: string): n
 export function putNumber(out: Buffer, at: number, value: number): number {
   return value <= int32Max ? putInt32(out, at, value) : putText(out, at, String(value));
 }
-
-const int32Max = 0x7fff_ffff;
 
 /** Half the cost of division and remainder of numbers that may be larger. */
 function putInt32(out: Buffer, at: number, value: number): number {
