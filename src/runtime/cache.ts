@@ -18,7 +18,7 @@ import { SingleFlight } from "../std/single_flight.ts";
 import { durationOf } from "../std/units.ts";
 import type { Kv } from "../store/kv/kv.ts";
 import type { Invalidation } from "../store/outbox/outbox.ts";
-import { encodeEntry, type Entry, valueOf } from "./cache_entry.ts";
+import { decodeEntry, encodeEntry, type Entry, valueOf } from "./cache_entry.ts";
 import { claim, type Found, look, put, tagMilliseconds, unclaim } from "./cache_store.ts";
 import { seeingEverything } from "./consistency.ts";
 import { leaveInvalidation } from "./outbox.ts";
@@ -64,8 +64,14 @@ const noTags: readonly string[] = [];
 const unsharedLoadsMax = 32;
 const unsharedWaitingMax = 1_000;
 
-/** They carry the stored text: each who waits decodes a value of its own, as on a hit. */
-const flights = new SingleFlight<string>();
+/** What a flight carries: the stored text, of which each who waits decodes a value of its own, as on a hit. */
+interface Made {
+  readonly text: string;
+  /** What it was made from may have been invalidated meanwhile: right for who asked before that, and for nobody else. */
+  readonly isOvertaken: boolean;
+}
+
+const flights = new SingleFlight<Made>();
 const unshared = new Semaphore(unsharedLoadsMax, unsharedWaitingMax);
 const outcomes = { hit: 0, stale: 0, miss: 0, coalesced: 0, error: 0 };
 
@@ -83,19 +89,24 @@ export const cache = {
   async get<T>(key: string, options: Options, load: () => Promise<T> | T): Promise<T> {
     const kv = kvStore("cache.get()");
     const names = namesOf(key, options);
-    const found = await look(kv, names);
-    const kept = found?.entry;
-    const now = Date.now();
-    if (kept !== undefined && now < kept.f) return hit("hit", kept) as T;
-    const terms = termsOf(key, names, options);
-    if (kept !== undefined && now < kept.s) {
-      refresh(kv, terms, load, found);
-      return hit("stale", kept) as T;
+    for (let isFirst = true; ; isFirst = false) {
+      const found = await look(kv, names);
+      const kept = found?.entry;
+      const now = Date.now();
+      if (kept !== undefined && now < kept.f) return hit("hit", kept) as T;
+      const terms = termsOf(key, names, options);
+      if (kept !== undefined && now < kept.s) {
+        refresh(kv, terms, load, found);
+        return hit("stale", kept) as T;
+      }
+      const { result, joined } = flights.run(key, () => make(kv, terms, load, found));
+      const made = await result;
+      // Begun before we asked. The next one cannot be: whatever it brings is good enough.
+      if (joined && isFirst && mayBeOlder(made, found)) continue;
+      if (joined) count("coalesced");
+      // The decoded stored form, on a miss as on a hit: a difference between the two is found in production only.
+      return valueOf(JSON.parse(made.text) as Entry) as T;
     }
-    const { result, joined } = flights.run(key, () => make(kv, terms, load, found));
-    if (joined) count("coalesced");
-    // The decoded stored form, on a miss as on a hit: a difference between the two is found in production only.
-    return valueOf(JSON.parse(await result) as Entry) as T;
   },
 
   async set(key: string, value: unknown, options: Options): Promise<void> {
@@ -129,6 +140,11 @@ async function invalidateNow({ keys, tags }: Invalidation): Promise<void> {
   ]);
 }
 
+/** Whether something was invalidated between the beginning of a load and this look at the store. */
+function mayBeOlder({ text, isOvertaken }: Made, found: Found | undefined): boolean {
+  return isOvertaken || (found !== undefined && decodeEntry(text, found.versions) === undefined);
+}
+
 function hit(outcome: Outcome, entry: Entry): unknown {
   count(outcome);
   return valueOf(entry);
@@ -138,7 +154,9 @@ function hit(outcome: Outcome, entry: Entry): unknown {
 function refresh(kv: Kv, terms: Terms, load: () => unknown, found: Found | undefined): void {
   const loadClaimed = async () => {
     const held = await claim(kv, terms.names[0]!, claimMilliseconds);
-    return typeof held === "string" ? loadAndSettle(kv, terms, load, held, found) : (found?.text ?? "");
+    return typeof held === "string"
+      ? loadAndSettle(kv, terms, load, held, found)
+      : { text: found?.text ?? "", isOvertaken: false };
   };
   const { result, joined } = flights.run(`${terms.key}\nrefresh`, loadClaimed);
   if (joined) return;
@@ -147,8 +165,8 @@ function refresh(kv: Kv, terms: Terms, load: () => unknown, found: Found | undef
   );
 }
 
-/** The text of an entry: made here, or by whoever has the claim. */
-async function make(kv: Kv, terms: Terms, load: () => unknown, found: Found | undefined): Promise<string> {
+/** Made here, or by whoever has the claim. */
+async function make(kv: Kv, terms: Terms, load: () => unknown, found: Found | undefined): Promise<Made> {
   if (found === undefined) return loadUnshared(terms, load);
   const deadline = performance.now() + terms.timeout;
   for (let wait = waitMillisecondsFirst; ; wait = Math.min(waitMillisecondsMost, wait * 2)) {
@@ -159,10 +177,10 @@ async function make(kv: Kv, terms: Terms, load: () => unknown, found: Found | un
     const theirs = await look(kv, terms.names);
     if (theirs?.entry !== undefined && Date.now() < theirs.entry.s) {
       count("coalesced");
-      return theirs.text;
+      return { text: theirs.text, isOvertaken: false };
     }
     // Whoever has the claim is slow, or gone.
-    if (performance.now() >= deadline) return loadUnshared(terms, load, "miss");
+    if (performance.now() >= deadline) return loadUnshared(terms, load, "miss", found.versions);
   }
 }
 
@@ -173,33 +191,39 @@ async function loadAndSettle(
   load: () => unknown,
   held: string,
   before: Found | undefined,
-): Promise<string> {
+): Promise<Made> {
   const [name] = terms.names as [string];
   const found = (await look(kv, terms.names)) ?? before;
   if (found?.entry !== undefined && Date.now() < found.entry.f) {
     // Somebody has made it between our look and our claim.
     await unclaim(kv, name, held);
     count("coalesced");
-    return found.text;
+    return { text: found.text, isOvertaken: false };
   }
   try {
     const value = await seeingEverything(load);
     const { text, milliseconds } = entryOf(terms, value, found?.versions ?? []);
-    await put(kv, name, text, milliseconds, held);
+    const isStored = await put(kv, name, text, milliseconds, held);
     count("miss");
-    return text;
+    return { text, isOvertaken: !isStored };
   } catch (error) {
     await unclaim(kv, name, held);
-    const kept = found?.entry;
-    if (kept === undefined || Date.now() >= kept.f + terms.staleIfError) throw error;
+    // Looked at again: what was invalidated during the load is not served after it.
+    const kept = (await look(kv, terms.names)) ?? found;
+    if (kept?.entry === undefined || Date.now() >= kept.entry.f + terms.staleIfError) throw error;
     log.warn({ error, key: terms.key }, `a stale value is served, loading it failed: ${messageOf(error)}`);
     count("stale");
-    return found!.text;
+    return { text: kept.text, isOvertaken: false };
   }
 }
 
 /** For this caller alone, or for those of this process: nothing is stored. */
-async function loadUnshared(terms: Terms, load: () => unknown, outcome: Outcome = "error"): Promise<string> {
+async function loadUnshared(
+  terms: Terms,
+  load: () => unknown,
+  outcome: Outcome = "error",
+  versions: readonly string[] = [],
+): Promise<Made> {
   count(outcome);
   const value = await unshared.run(
     () => seeingEverything(load),
@@ -209,7 +233,7 @@ async function loadUnshared(terms: Terms, load: () => unknown, outcome: Outcome 
         retryAfterSeconds: 1,
       }),
   );
-  return entryOf(terms, value, []).text;
+  return { text: entryOf(terms, value, versions).text, isOvertaken: false };
 }
 
 function entryOf(terms: Terms, value: unknown, versions: readonly string[]): { text: string; milliseconds: number } {

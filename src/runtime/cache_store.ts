@@ -59,18 +59,23 @@ export function unclaim(kv: Kv, name: string, held: string): Promise<unknown> {
   return within("unclaim", () => kv.unclaim(name, held));
 }
 
-/** Stores an entry under a claim, or without one in place of whatever is there. */
-export async function put(kv: Kv, name: string, text: string, milliseconds: number, held?: string): Promise<void> {
+/**
+ * Stores an entry under a claim, or without one in place of whatever is there. False where the claim had ended: it took too long, or
+ * the value was invalidated or set meanwhile.
+ */
+export async function put(kv: Kv, name: string, text: string, milliseconds: number, held?: string): Promise<boolean> {
   const bytes = Buffer.byteLength(text);
   if (bytes > valueBytesMax) {
     log.warn({ key: name, bytes }, `not cached: larger than ${valueBytesMax} bytes`);
     if (held !== undefined) await unclaim(kv, name, held);
-    return;
+    return true;
   }
-  await within("store", async () => {
-    if (held === undefined) await kv.replace(name, text, milliseconds);
-    else await kv.settle(name, held, text, milliseconds);
+  const isStored = await within("store", async () => {
+    if (held !== undefined) return kv.settle(name, held, text, milliseconds);
+    await kv.replace(name, text, milliseconds);
+    return true;
   });
+  return isStored !== false;
 }
 
 async function within<T>(what: string, operation: () => Promise<T>): Promise<T | undefined> {

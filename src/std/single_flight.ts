@@ -3,14 +3,11 @@
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Promise<T>>();
 
-  /** Runs `load` unless one for `key` is under way; then joins it. `current` turns false once the key is forgotten. */
-  run(
-    key: string,
-    load: (current: () => boolean) => Promise<T>,
-  ): { readonly result: Promise<T>; readonly joined: boolean } {
+  /** Runs `load` unless one for `key` is under way; then joins it, which may be older than what it must see. */
+  run(key: string, load: () => Promise<T>): { readonly result: Promise<T>; readonly joined: boolean } {
     const underWay = this.#flights.get(key);
     if (underWay) return { result: underWay, joined: true };
-    const result: Promise<T> = load(() => this.#flights.get(key) === result).finally(() => {
+    const result: Promise<T> = load().finally(() => {
       if (this.#flights.get(key) === result) this.#flights.delete(key);
     });
     this.#flights.set(key, result);

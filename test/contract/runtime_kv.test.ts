@@ -250,6 +250,33 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       expect(await cache.get("race-tag", { ttl: "1m", tags: ["race"] }, () => "new")).toBe("new");
     });
 
+    test("who asks after a tag was invalidated does not get what was being loaded before", async () => {
+      const begun = Promise.withResolvers<void>();
+      const loading = Promise.withResolvers<string>();
+      const options = { ttl: "1m", tags: ["moved"] };
+      const first = cache.get("joined-tag", options, () => {
+        begun.resolve();
+        return loading.promise;
+      });
+      await begun.promise;
+      await cache.invalidate({ tags: ["moved"] });
+      const later = Array.from({ length: 5 }, () => cache.get("joined-tag", options, () => "new"));
+      loading.resolve("old");
+      expect(await first).toBe("old");
+      expect(new Set(await Promise.all(later))).toEqual(new Set(["new"]));
+    });
+
+    test("a load that fails after an invalidation serves nothing from before it", async () => {
+      const options = { ttl: 1, staleIfError: "1m" };
+      await cache.set("failing", "old", options);
+      await Bun.sleep(5);
+      const fails = async () => {
+        await cache.invalidate({ keys: ["failing"] });
+        throw new Error("down");
+      };
+      await expect(cache.get("failing", options, fails)).rejects.toThrow("down");
+    });
+
     test("who waited for the same load gets a value of his own", async () => {
       const load = async () => {
         await Promise.resolve();
