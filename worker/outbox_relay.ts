@@ -5,6 +5,8 @@
  *     look ── nothing ──▶ wait for NOTIFY, or for the next look ──▶ look
  *       └─ rows ─▶ [BEGIN: lock rows ─▶ done in the other store ─▶ delete rows: COMMIT] ──▶ look
  *
+ * Jobs and invalidations move apart, each kind by its own batches: a cache that is away holds up no job, and a queue no invalidation.
+ *
  * Invariant: a row is deleted only in the transaction that holds it and after the other store has answered. Whoever dies before the
  * COMMIT leaves it to be done again: jobs under the row's id, which the queue takes once; an invalidation twice is one.
  */
@@ -46,7 +48,7 @@ export interface RelayOptions {
 export async function relayOutbox(options: RelayOptions, draining: AbortSignal): Promise<void> {
   const relay = new Relay(options);
   await Promise.all([
-    repeat("relaying the outbox", draining, () => relay.look(draining)),
+    ...relay.kinds.map((kind) => repeat(`relaying ${kind}s of the outbox`, draining, () => relay.look(kind, draining))),
     repeat("listening to the outbox", draining, () => relay.listen(draining)),
     repeat("measuring the outbox", draining, () => relay.measure()),
   ]);
@@ -59,31 +61,32 @@ export function relayOptions({ sql, queue, kv }: Stores, namespace: string): Rel
 }
 
 class Relay {
+  readonly kinds: readonly OutboxKind[];
   readonly #options: RelayOptions;
-  readonly #kinds: readonly OutboxKind[];
   readonly #relayed = counter("outbox_relayed_total");
   /** Queue → when it may be tried again. */
   readonly #full = new Map<string, number>();
   #isMigrated = false;
   #lookIntervalMs = lookIntervalMsDeaf;
   #depth: OutboxDepth = { rows: 0, oldestSeconds: 0 };
-  #news = Promise.withResolvers<void>();
+  readonly #news = new Map<OutboxKind, PromiseWithResolvers<void>>();
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    this.#kinds = options.hasCache ? ["job", "invalidation"] : ["job"];
+    this.kinds = options.hasCache ? ["job", "invalidation"] : ["job"];
     collect("outbox_rows", (report) => report({}, this.#depth.rows));
     collect("outbox_oldest_seconds", (report) => report({}, this.#depth.oldestSeconds));
   }
 
-  /** Moves a batch; where that was all, waits for news. */
-  async look(draining: AbortSignal): Promise<number> {
-    const news = (this.#news = Promise.withResolvers());
+  /** Moves a batch of one kind; where that was all, waits for news. */
+  async look(kind: OutboxKind, draining: AbortSignal): Promise<number> {
+    const news = Promise.withResolvers<void>();
+    this.#news.set(kind, news);
     const { sql, namespace } = this.#options;
     if (!(await this.#hasTable())) return notMigratedMs;
     // Most looks find nothing, and need no transaction for that.
-    const anything = await outbox.hasRows(sql, namespace, this.#kinds);
-    const moved = anything ? await sql.tx((tx) => this.#move(tx)) : 0;
+    const anything = await outbox.hasRows(sql, namespace, kind);
+    const moved = anything ? await sql.tx((tx) => this.#move(tx, kind)) : 0;
     if (moved < batchRowsMax) await within(news.promise, this.#lookIntervalMs, draining);
     return 0;
   }
@@ -93,7 +96,8 @@ class Relay {
     const { sql, namespace } = this.#options;
     const heard = (payload: string | undefined) => {
       this.#lookIntervalMs = lookIntervalMs;
-      if (payload === undefined || payload === namespace) this.#news.resolve();
+      if (payload !== undefined && payload !== namespace) return;
+      for (const news of this.#news.values()) news.resolve();
     };
     try {
       await sql.listen(outbox.outboxChannel, heard, draining);
@@ -120,9 +124,9 @@ class Relay {
   }
 
   /** One batch. Returns how many rows were there; those left in place are as good as moved. */
-  async #move(tx: SqlSession): Promise<number> {
+  async #move(tx: SqlSession, kind: OutboxKind): Promise<number> {
     const { namespace } = this.#options;
-    const wanted = { kinds: this.#kinds, except: this.#fullQueues(), max: batchRowsMax };
+    const wanted = { kind, except: this.#fullQueues(), max: batchRowsMax };
     const rows = await outbox.takeRows(tx, namespace, wanted);
     if (rows.length === 0) return 0;
     const { readable, unreadable } = parse(rows);

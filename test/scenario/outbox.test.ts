@@ -47,9 +47,13 @@ class Site {
     if (code !== 0) throw new Error(stdout + stderr);
   }
 
-  start(role: "app" | "worker", expectErrors: readonly RegExp[] = []): Promise<ScaleProcess> {
+  start(
+    role: "app" | "worker",
+    expectErrors: readonly RegExp[] = [],
+    more: readonly string[] = [],
+  ): Promise<ScaleProcess> {
     const flags = role === "app" ? ["--drain-delay=0", "--cache-timeout=2s"] : ["--job-lease=2s"];
-    return startScale([`--role=${role}`, entry, ...flags], { env: this.env, expectErrors });
+    return startScale([`--role=${role}`, entry, ...flags, ...more], { env: this.env, expectErrors });
   }
 
   query<R extends object>(text: string): Promise<R[]> {
@@ -166,7 +170,7 @@ for (const [name, make] of Object.entries(stores)) {
       const id = await signup(app, { name: "Dora" });
       await using worker = await site.start("worker");
       await eventually(async () => (await site.runs()).length > 0);
-      await eventually(() => worker.log().some((line) => line.includes("relaying the outbox failed")));
+      await eventually(() => worker.log().some((line) => line.includes("relaying jobs of the outbox failed")));
       await site.query("drop trigger refuse on scale.outbox");
       await eventually(async () => (await site.waiting()) === 0);
       expect(await site.runs()).toEqual([{ id, name: "Dora", attempt: 1 }]);
@@ -286,6 +290,27 @@ describe("with a Redis of its own", () => {
     await using _ = await site.start("worker");
     await eventually(async () => (await site.waiting()) === 0 && (await site.runs()).length > 0);
     expect(await site.runs()).toEqual([{ id, name: "spare", attempt: 1 }]);
+  });
+
+  test("while the cache is away its invalidations wait in the outbox, and hold up no job", async () => {
+    const cacheStore = await startRedis();
+    await using app = await site.start("app");
+    await using _ = await site.start("worker", [], [`--cache-url=${cacheStore.url}`]);
+    await cacheStore.kill();
+    try {
+      // More than a batch of them, older than the job.
+      await site.query(`insert into scale.outbox (namespace, id, kind, version, body)
+        select '${site.env["SCALE_NAMESPACE"]}', gen_random_uuid(), 'invalidation', 1, '{"keys":["person:Ada"],"tags":[]}'
+        from generate_series(1, 600)`);
+      await signup(app, { name: "Kim" });
+      await eventually(async () => (await site.runs()).length === 1);
+      await eventually(async () => (await site.query("select 1 from scale.outbox where kind = 'job'")).length === 0);
+      expect(await site.waiting()).toBeGreaterThanOrEqual(600);
+      await cacheStore.start();
+      await eventually(async () => (await site.waiting()) === 0);
+    } finally {
+      await cacheStore.remove();
+    }
   });
 
   test("a worker hears of a commit: it does not wait for its next look", async () => {

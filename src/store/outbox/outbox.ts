@@ -46,7 +46,7 @@ export interface OutboxDepth {
 }
 
 export interface Wanted {
-  readonly kinds: readonly OutboxKind[];
+  readonly kind: OutboxKind;
   /** Queues whose rows are left where they are. */
   readonly except: readonly string[];
   readonly max: number;
@@ -112,9 +112,9 @@ export async function isMigrated(runner: SqlRunner): Promise<boolean> {
 }
 
 /** Whether there is anything to take. */
-export async function hasRows(runner: SqlRunner, namespace: string, kinds: readonly OutboxKind[]): Promise<boolean> {
-  const text = `select 1 from scale.outbox where namespace = $1 and kind = any($2) and version <= ${version} limit 1`;
-  return (await run(runner, text, [namespace, kinds])).length > 0;
+export async function hasRows(runner: SqlRunner, namespace: string, kind: OutboxKind): Promise<boolean> {
+  const text = `select 1 from scale.outbox where namespace = $1 and kind = $2 and version <= ${version} limit 1`;
+  return (await run(runner, text, [namespace, kind])).length > 0;
 }
 
 /** Locks up to `max` rows for the transaction, the oldest first, passing over what another relay has locked. */
@@ -124,9 +124,9 @@ export async function takeRows(tx: SqlSession, namespace: string, wanted: Wanted
     tx,
     `select id::text, kind, queue, body, extract(epoch from due_at - clock_timestamp())::float8 * 1000 as "delayMs"
      from scale.outbox
-     where namespace = $1 and version <= ${version} and kind = any($2) and (queue is null or queue <> all($3))
+     where namespace = $1 and version <= ${version} and kind = $2 and (queue is null or queue <> all($3))
      order by namespace, id limit $4 for update skip locked`,
-    [namespace, wanted.kinds, wanted.except, wanted.max],
+    [namespace, wanted.kind, wanted.except, wanted.max],
   );
 }
 
