@@ -195,6 +195,34 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       expect((await ours.orders()).cancelled).toEqual([]);
     });
 
+    test("whoever cancels a job, how many are kept is as the workers were told", async () => {
+      // A command or an application knows nothing of it.
+      const other = openQueue(url, { namespace, completedMax: 1 });
+      for (let n = 0; n < 3; n++) {
+        await enqueue(job("c"));
+        await settle({ to: "completed", lease: await takeOne() });
+      }
+      const cancelled = async () => other.inspector.cancel(await enqueue(job("w", { delayMs: hour })));
+      expect(await cancelled()).toBe("cancelled");
+      expect((await queue.inspector.overview(name)).done).toBe(4);
+      for (let n = 0; n < 3; n++) await cancelled();
+      await ours.prune();
+      expect((await queue.inspector.overview(name)).done).toBe(5);
+      await other.close();
+    });
+
+    test("so many running jobs may be told to stop at a time, and each of them again", async () => {
+      const most = 1_000;
+      const ids = await queue.enqueue(
+        name,
+        Array.from({ length: most + 1 }, () => job("j")),
+      );
+      for (let taken = 0; taken <= most;) taken += (await ours.take(most + 1 - taken, 1_000, never)).length;
+      for (const id of ids.slice(0, most)) await queue.inspector.cancel(id);
+      expect(await queue.inspector.cancel(ids[0]!)).toBe("cancelling");
+      await expect(queue.inspector.cancel(ids[most]!)).rejects.toMatchObject({ code: "overloaded" });
+    });
+
     test("a running job that was put back is cancelled when its order is given again", async () => {
       const id = await enqueue(job("j"));
       const lease = await takeOne();

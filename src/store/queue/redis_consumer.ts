@@ -172,8 +172,10 @@ export class RedisConsumer implements Consumer {
 
   async prune(): Promise<void> {
     const { done, doneJobs, dead, deadJobs } = this.#keys;
-    const args = [this.#limits.deadLettersAge, pruneMax];
-    await this.#script("forget old jobs", pruneDone, [done, doneJobs, dead, deadJobs], args);
+    const args = [this.#limits.deadLettersAge, pruneMax, this.#limits.completedMax];
+    let gone: number;
+    do gone = numberOf(await this.#script("forget old jobs", pruneDone, [done, doneJobs, dead, deadJobs], args));
+    while (gone >= pruneMax);
     await this.#commands.run("make the queue known", (client) =>
       client.sadd(queuesKey(this.#limits.namespace), this.#queue),
     );

@@ -173,12 +173,11 @@ export class RedisInspector implements Inspector {
     const keys = this.#keys(job.queue);
     const { stream, moved, delayed, delayedJobs, unique, done, doneJobs, cancel, counts: counted, progress } = keys;
     const { id = job.entry, unique: key = "" } = decodeEnvelope(job.envelope);
-    const { completedAge, completedMax } = this.#limits;
     const reply = await this.#run(
       "cancel a job",
       scripts.cancel,
       [stream, moved, delayed, delayedJobs, unique, done, doneJobs, cancel, counted, progress],
-      [id, key, completedAge, completedMax, cancelledRecord(job), cancellationsMax],
+      [id, key, this.#limits.completedAge, cancelledRecord(job), cancellationsMax],
     );
     return textOf(reply);
   }

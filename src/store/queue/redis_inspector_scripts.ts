@@ -4,7 +4,7 @@
  */
 import { script } from "../redis/script.ts";
 import { group } from "./redis_lease_scripts.ts";
-import { clock, freeUnique, keepDone } from "./redis_scripts.ts";
+import { clock, freeUnique } from "./redis_scripts.ts";
 
 const size = `
 local function sizes(envelope)
@@ -123,10 +123,10 @@ return {}`);
 
 /**
  * available | scheduled | retryable → cancelled; a running one is put on the list of those that are to stop. KEYS: stream, moved,
- * delayed, delayed:jobs, unique, done, done:jobs, cancel, counts, progress. ARGV: id, unique key or '', until when it is kept, most
- * kept, its record, most on the list. Returns cancelled, cancelling, busy or gone.
+ * delayed, delayed:jobs, unique, done, done:jobs, cancel, counts, progress. ARGV: id, unique key or '', how long it is kept in ms, its
+ * record, most on the list. Returns cancelled, cancelling, busy or gone. How many are kept is the workers' to say: prune.
  */
-export const cancel = script(`${clock}${freeUnique}${keepDone}${stream}
+export const cancel = script(`${clock}${freeUnique}${stream}
 local id = ARGV[1]
 local entry = entryOf(KEYS[1], KEYS[2], id)
 if redis.call('ZREM', KEYS[3], id) == 1 then
@@ -134,8 +134,9 @@ if redis.call('ZREM', KEYS[3], id) == 1 then
 elseif not entry then
   return 'gone'
 elseif pendingAt(KEYS[1], entry) then
-  if redis.call('HLEN', KEYS[8]) >= tonumber(ARGV[6]) then return 'busy' end
-  redis.call('HSETNX', KEYS[8], id, now())
+  if redis.call('HEXISTS', KEYS[8], id) == 1 then return 'cancelling' end
+  if redis.call('HLEN', KEYS[8]) >= tonumber(ARGV[5]) then return 'busy' end
+  redis.call('HSET', KEYS[8], id, now())
   return 'cancelling'
 else
   redis.call('XDEL', KEYS[1], entry)
@@ -145,7 +146,8 @@ free(KEYS[5], ARGV[2], id)
 redis.call('HDEL', KEYS[8], id)
 redis.call('HDEL', KEYS[10], id)
 redis.call('HINCRBY', KEYS[9], 'cancelled', 1)
-keepDone(KEYS[6], KEYS[7], tonumber(ARGV[4]), {now() + ARGV[3], id}, {id, ARGV[5]})
+redis.call('ZADD', KEYS[6], now() + ARGV[3], id)
+redis.call('HSET', KEYS[7], id, ARGV[4])
 return 'cancelled'`);
 
 /**
@@ -182,21 +184,23 @@ end
 return gone`);
 
 /**
- * What has been kept long enough goes. KEYS: done, done:jobs, dead, dead:jobs. ARGV: age of a dead letter in ms, most jobs of each.
- * Returns how many went.
+ * What has been kept long enough goes, and of what ended those that would be forgotten first, where there are too many. KEYS: done,
+ * done:jobs, dead, dead:jobs. ARGV: age of a dead letter in ms, most jobs of each at a time, most kept. Returns how many went.
  */
 export const prune = script(`${clock}
 local gone = 0
-local function forget(set, hash, before)
-  local old = redis.call('ZRANGE', set, '-inf', before, 'BYSCORE', 'LIMIT', 0, ARGV[2])
+local function forget(set, hash, old)
   if #old == 0 then return end
   redis.call('ZREM', set, unpack(old))
   redis.call('HDEL', hash, unpack(old))
   gone = gone + #old
 end
+local function before(set, moment) return redis.call('ZRANGE', set, '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[2]) end
 local moment = now()
-forget(KEYS[1], KEYS[2], moment)
-forget(KEYS[3], KEYS[4], moment - ARGV[1])
+forget(KEYS[1], KEYS[2], before(KEYS[1], moment))
+forget(KEYS[3], KEYS[4], before(KEYS[3], moment - ARGV[1]))
+local excess = math.min(redis.call('ZCARD', KEYS[1]) - ARGV[3], tonumber(ARGV[2]))
+if excess > 0 then forget(KEYS[1], KEYS[2], redis.call('ZRANGE', KEYS[1], 0, excess - 1)) end
 return gone`);
 
 /**

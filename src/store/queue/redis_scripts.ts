@@ -37,7 +37,7 @@ end`;
  * Keeps what has ended: scores and records are what ZADD and HSET take. Those that would be forgotten first make room. One command
  * for a whole batch each, because every job comes through here.
  */
-export const keepDone = `
+const keepDone = `
 local function keepDone(done, jobs, most, scores, records)
   if #scores == 0 then return end
   redis.call('ZADD', done, unpack(scores))

@@ -205,6 +205,7 @@ export class SqliteConsumer implements Consumer {
   async prune(): Promise<void> {
     this.#store.transaction("forget old jobs", (database) => {
       kept.prune(database, this.#name, this.#limits.deadLettersAge, pruneMax);
+      kept.trimDone(database, this.#name, this.#limits.completedMax);
       // A queue is known by its counts.
       kept.makeKnown(database, this.#name);
     });

@@ -147,13 +147,13 @@ export class SqliteInspector implements Inspector {
     const name = this.#name(job.queue);
     if (job.place === "dead" || job.place === "done") return "ended";
     if (job.place === "running") {
-      if (kept.cancelledIds(database, name).length >= cancellationsMax) throw tooManyCancellations(job.queue);
+      const known = kept.cancelledIds(database, name);
+      if (!known.includes(id) && known.length >= cancellationsMax) throw tooManyCancellations(job.queue);
       database.query("INSERT OR IGNORE INTO job_cancel (queue, id) VALUES (?1, ?2)").run(name, id);
       return "cancelling";
     }
     database.query("DELETE FROM job WHERE id = ?1").run(job.entry);
     kept.keepDone(database, name, id, Date.now() + this.#limits.completedAge, cancelledRecord(job));
-    kept.trimDone(database, name, this.#limits.completedMax);
     kept.forgetOrders(database, name, id);
     kept.add(database, name, "cancelled", 1);
     return "cancelled";
