@@ -11,7 +11,7 @@ import type { SqlSession, Statement } from "../store/sql/sql.ts";
 import { currentReader, currentWriter } from "./consistency.ts";
 import { JsonText } from "./json_text.ts";
 import { sqlStore } from "./runtime.ts";
-import { fragment, list, name, statementOf, type Value } from "./statement.ts";
+import { changesRows, fragment, list, name, statementOf, type Value } from "./statement.ts";
 import { noteStatement } from "./statements.ts";
 import { committed, inTransaction, runningTransaction, type Transaction } from "./transaction.ts";
 
@@ -58,10 +58,18 @@ function noted(statement: Statement): Statement {
 function routed(asked: string): Runner {
   const sql = storeFor(asked);
   return {
-    read: (statement) => sql.read(statement, currentReader(sql)),
+    read: (statement) => sql.read(onlyReading(statement), currentReader(sql)),
     write: (statement) => sql.query(statement, currentWriter(sql)),
     json: (statement) => sql.readJson(statement, currentReader(sql)),
   };
+}
+
+/** A read is run again where its server goes away, and on a replica: what changes something works with one server only, and might be done twice. */
+function onlyReading(statement: Statement): Statement {
+  if (!changesRows(statement.text)) return statement;
+  throw new ScaleError("statement_invalid", "sql.read was given a statement that changes rows", {
+    hint: "sql.write`…` returns rows too, with returning",
+  });
 }
 
 /** Everything in the transaction. */

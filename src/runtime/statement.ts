@@ -50,6 +50,14 @@ export function list(values: readonly Parameter[]): Fragment {
   return asFragment(new Piece([...commas, ""], values));
 }
 
+const change =
+  /^\s*(?:insert|update|delete|merge)\b|^\s*with\b[^]*\bas\s*(?:(?:not\s+)?materialized\s*)?\(\s*(?:insert|update|delete|merge)\b/i;
+
+/** Whether a statement inserts, updates, deletes or merges, as far as its text says: what functions do is not in it. */
+export function changesRows(text: string): boolean {
+  return change.test(text);
+}
+
 /** A template without fragments always gives the same text. */
 const texts = new WeakMap<TemplateStringsArray, string>();
 

@@ -105,6 +105,14 @@ describe("sql", () => {
     expect(await sql.read`select 1 from scale.outbox`).toEqual([]);
   });
 
+  test("a read that changes rows is refused, on one server as with replicas", async () => {
+    await expect(sql.read`insert into nowhere values (1)`).rejects.toMatchObject({
+      code: "statement_invalid",
+      hint: expect.stringContaining("sql.write"),
+    });
+    expect(await sql.tx((tx) => tx.read`with one as (select 1 as n) select n from one`)).toEqual([{ n: 1 }]);
+  });
+
   test("a mistake in the template is a rejection, not an exception", async () => {
     const nothing = undefined as unknown as string;
     await expect(sql.read`select ${nothing}`).rejects.toMatchObject({ code: "statement_invalid" });

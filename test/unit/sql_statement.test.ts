@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 
 import type { Parameter } from "scale";
 
-import { fragment, list, name, statementOf, type Value } from "../../src/runtime/statement.ts";
+import { changesRows, fragment, list, name, statementOf, type Value } from "../../src/runtime/statement.ts";
 
 const q = (strings: TemplateStringsArray, ...values: readonly Value[]) => statementOf("sql.read", strings, values);
 
@@ -57,4 +57,18 @@ describe("a template becomes a statement", () => {
   test("more values than the protocol can count are an error that names the way out", () => {
     expect(() => q`select ${list(Array.from({ length: 65_534 }, () => 1))}`).toThrow("at most 65533");
   });
+});
+
+test.each([
+  ["insert into a values (1)", true],
+  ["\n  UPDATE a set n = 1 returning n", true],
+  ["merge into a using b on true when matched then delete", true],
+  ["with gone as (delete from a returning id) select id from gone", true],
+  ["with one as (select 1), gone as materialized (\n delete from a returning 1) select 1", true],
+  ["select updated_at from inserts", false],
+  ["with one as (select deleted from updates) select * from one", false],
+  ["select 'insert into a'", false],
+  ["", false],
+])("whether %j changes rows: %p", (text, changes) => {
+  expect(changesRows(text)).toBe(changes);
 });
