@@ -11,6 +11,7 @@ import { Redis, ReplyError } from "ioredis";
 import { withDeadline } from "../../std/deadline.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
+import { completeTracingChannels } from "./tracing.ts";
 
 export type ConnectionState = "connecting" | "ready" | "down" | "closed";
 
@@ -36,6 +37,8 @@ const rebuildAfterMs = 5_000;
 const watchIntervalMs = 1_000;
 /** A socket on which nothing answers for this long is dead, whatever TCP believes. */
 const silentSocketMs = 5_000;
+
+completeTracingChannels();
 
 export class RedisConnection {
   readonly #url: string;
