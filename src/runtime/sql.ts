@@ -29,11 +29,20 @@ function tags(prefix: string, runner: (asked: string) => Runner): Tx {
   const tag =
     (how: "read" | "write") =>
     <R extends object>(strings: TemplateStringsArray, ...values: readonly Value[]): Promise<R[]> =>
-      handled(run(how, strings, values));
+      handled(run(`${prefix}.${how}`, how, strings, values));
 
-  async function run<R extends object>(how: "read" | "write", strings: TemplateStringsArray, values: readonly Value[]) {
-    const asked = `${prefix}.${how}`;
-    return runner(asked)[how]<R>(noted(statementOf(asked, strings, values)));
+  /** What is wrong with a statement is its promise's rejection, as what goes wrong with it later. */
+  function run<R extends object>(
+    asked: string,
+    how: "read" | "write",
+    strings: TemplateStringsArray,
+    values: readonly Value[],
+  ): Promise<R[]> {
+    try {
+      return runner(asked)[how]<R>(noted(statementOf(asked, strings, values)));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async function json(strings: TemplateStringsArray, values: readonly Value[]) {

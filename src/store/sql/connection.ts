@@ -31,6 +31,16 @@ const connectTimeoutSecondsOfMany = 1;
 /** Distinct texts kept prepared on one connection. Beyond it statements are parsed each time: lists of every length would fill the server. */
 const preparedStatementsMax = 500;
 
+/** The driver's options of a statement. */
+interface How {
+  readonly prepare: boolean;
+  readonly simple: boolean;
+}
+
+const prepared: How = { prepare: true, simple: false };
+const unprepared: How = { prepare: false, simple: false };
+const simple: How = { prepare: false, simple: true };
+
 const rowsAsJson = (text: string): string =>
   `select coalesce(json_agg(t), '[]')::text as json from (\n${text.replace(/[\s;]+$/, "")}\n) t`;
 
@@ -68,9 +78,8 @@ export class Connection implements SqlSession {
     return this.#hasOpened;
   }
 
-  async query<R extends object>(statement: Statement): Promise<R[]> {
-    const { text, parameters } = statement;
-    return (await this.#run(text, parameters, { prepare: this.#mayPrepare(text), simple: false })) as unknown as R[];
+  query<R extends object>({ text, parameters }: Statement): Promise<R[]> {
+    return this.#run(text, parameters, this.#mayPrepare(text) ? prepared : unprepared) as unknown as Promise<R[]>;
   }
 
   async json(statement: Statement): Promise<string> {
@@ -79,13 +88,13 @@ export class Connection implements SqlSession {
   }
 
   async script(text: string): Promise<void> {
-    await this.#run(text, [], { prepare: false, simple: true });
+    await this.#run(text, [], simple);
   }
 
   /** Runs BEGIN, COMMIT or ROLLBACK and returns what PostgreSQL says it did: a failed transaction answers COMMIT with ROLLBACK. */
   async control(text: string): Promise<string> {
     this.#isInTransaction = true;
-    const { command } = await this.#run(text, [], { prepare: false, simple: true });
+    const { command } = await this.#run(text, [], simple);
     this.#isInTransaction = command === "BEGIN";
     return command;
   }
@@ -106,18 +115,14 @@ export class Connection implements SqlSession {
     return true;
   }
 
-  async #run(
-    text: string,
-    parameters: readonly SqlParameter[],
-    how: { readonly prepare: boolean; readonly simple: boolean },
-  ): Promise<postgres.RowList<postgres.Row[]>> {
-    if (this.#checked !== undefined) await this.#checked;
-    return this.#send(text, parameters, how);
+  #run(text: string, parameters: readonly SqlParameter[], how: How): Promise<postgres.RowList<postgres.Row[]>> {
+    if (this.#checked === undefined) return this.#send(text, parameters, how);
+    return this.#checked.then(() => this.#send(text, parameters, how));
   }
 
   /** A standby of the primary takes no writes, and a server that was demoted is one. */
   async #check(): Promise<void> {
-    const [row] = await this.#send("select pg_is_in_recovery() as standby", [], { prepare: false, simple: false });
+    const [row] = await this.#send("select pg_is_in_recovery() as standby", [], unprepared);
     if (!row!["standby"]) return;
     this.#hasOpened = false;
     void this.#lose(0);
@@ -127,11 +132,7 @@ export class Connection implements SqlSession {
     });
   }
 
-  async #send(
-    text: string,
-    parameters: readonly SqlParameter[],
-    how: { readonly prepare: boolean; readonly simple: boolean },
-  ): Promise<postgres.RowList<postgres.Row[]>> {
+  async #send(text: string, parameters: readonly SqlParameter[], how: How): Promise<postgres.RowList<postgres.Row[]>> {
     if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text, "nothing");
     try {
       const result = await this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
