@@ -1,7 +1,8 @@
-// What a client that keeps its connection costs while it says nothing: resident memory over 15,000 connections, each of which has had one
-// request answered, against the same process before the first. By then it has served others, because what it compiles for its first
-// requests, some 10 MB, is no connection's.
+// What a client that keeps its connection costs while it says nothing: resident memory over 15,000 connections, or as many as a balancer
+// takes where its open files leave room for fewer, each of which has had one request answered, against the same process before the
+// first. By then it has served others, because what it compiles for its first requests, some 10 MB, is no connection's.
 
+import { connectionsThatFit } from "../../../src/ops/machine.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { residentBytes } from "../../harness/proc.ts";
 import { LoopConnection } from "../open_loop/connection.ts";
@@ -9,7 +10,8 @@ import { warmUpSeconds } from "./compare.ts";
 import type { Proxy } from "./peers.ts";
 import { load } from "./wrk.ts";
 
-const connections = 15_000;
+/** A balancer keeps a file for each client and one for its target. */
+const connections = Math.min(15_000, Math.floor(connectionsThatFit() / 2));
 /** Connecting at a time: fewer than a listener's queue. */
 const batch = 250;
 const settleMilliseconds = 5_000;
@@ -44,7 +46,7 @@ class IdleClients implements Disposable {
   }
 
   async open(): Promise<void> {
-    for (let from = 0; from < connections; from += batch) {
+    for (let from = 0; from < this.#connections.length; from += batch) {
       const some = this.#connections.slice(from, from + batch);
       for (const connection of some) connection.open();
       await eventually(() => this.#answers === from + some.length, { what: `${from + some.length} answers` });
