@@ -3,6 +3,7 @@
  * passes and when the balancer drains. Deadlines are a number on each connection and one sweep over all of them: a timer a connection would
  * cost more than the requests. What happens on a connection is downstream/'s.
  */
+import { clientKey } from "./limit/client_key.ts";
 import type { Peer } from "./rewrite.ts";
 
 /** A client's connection as it is seen from here. */
@@ -21,7 +22,7 @@ export interface Connection {
 
 export interface ConnectionLimits {
   readonly connectionsMax: number;
-  /** Of one address; 0: as many as there may be at all. */
+  /** Of one client; 0: as many as there may be at all. */
   readonly connectionsPerClientMax: number;
 }
 
@@ -34,7 +35,7 @@ const idleGraceMilliseconds = 500;
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #open = new Set<Connection>();
-  /** Address → connections, where they are counted. */
+  /** Client → connections, where they are counted. */
   readonly #ofClient = new Map<string, number>();
   #emptied: (() => void) | undefined;
 
@@ -51,7 +52,7 @@ export class Connections {
     const { connectionsMax, connectionsPerClientMax } = this.#limits;
     if (this.#open.size >= connectionsMax) return "connections_max";
     if (!this.#isCounted(peer)) return undefined;
-    return (this.#ofClient.get(peer.address) ?? 0) >= connectionsPerClientMax
+    return (this.#ofClient.get(clientKey(peer.address)) ?? 0) >= connectionsPerClientMax
       ? "connections_per_client_max"
       : undefined;
   }
@@ -59,12 +60,14 @@ export class Connections {
   add(connection: Connection): void {
     this.#open.add(connection);
     const { peer } = connection;
-    if (this.#isCounted(peer)) this.#ofClient.set(peer.address, (this.#ofClient.get(peer.address) ?? 0) + 1);
+    if (!this.#isCounted(peer)) return;
+    const client = clientKey(peer.address);
+    this.#ofClient.set(client, (this.#ofClient.get(client) ?? 0) + 1);
   }
 
   delete(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
-    if (this.#isCounted(connection.peer)) this.#uncount(connection.peer.address);
+    if (this.#isCounted(connection.peer)) this.#uncount(clientKey(connection.peer.address));
     if (this.#open.size === 0) this.#emptied?.();
   }
 
@@ -96,10 +99,10 @@ export class Connections {
     return this.#limits.connectionsPerClientMax > 0 && !peer.isTrusted;
   }
 
-  #uncount(address: string): void {
-    const left = this.#ofClient.get(address)! - 1;
-    if (left === 0) this.#ofClient.delete(address);
-    else this.#ofClient.set(address, left);
+  #uncount(client: string): void {
+    const left = this.#ofClient.get(client)! - 1;
+    if (left === 0) this.#ofClient.delete(client);
+    else this.#ofClient.set(client, left);
   }
 }
 

@@ -3,9 +3,9 @@
  * proxies tell, or what a header says, where --rate-limit names one. What is refused is answered with 429 and when to come back.
  */
 import type { Config } from "../../src/config/options.ts";
-import { parseAddress } from "../../src/std/cidr.ts";
 import { ScaleError } from "../../src/std/errors.ts";
 import type { RequestHead } from "../../src/wire/message.ts";
+import { clientKey } from "./client_key.ts";
 import { InFlight } from "./in_flight.ts";
 import { RateLimit } from "./rate_limit.ts";
 
@@ -34,7 +34,7 @@ export class Limits {
 
   /** Lets a request in, and `leave` must follow; or says why not. */
   enter(address: string, head: RequestHead, now: number): ScaleError | undefined {
-    const client = clientOf(address);
+    const client = clientKey(address);
     const wait = this.#rate?.take(this.#named(head) ?? client, now) ?? 0;
     if (wait > 0) {
       this.refused.rate++;
@@ -48,7 +48,7 @@ export class Limits {
   }
 
   leave(address: string): void {
-    this.#inFlight?.leave(clientOf(address));
+    this.#inFlight?.leave(clientKey(address));
   }
 
   /** The client as the header has it: no address looks like it. */
@@ -61,9 +61,4 @@ export class Limits {
 
 function limited(message: string, retryAfterSeconds: number): ScaleError {
   return new ScaleError("rate_limited", message, { retryAfterSeconds });
-}
-
-/** An address as such; of IPv6 the network, because a subscriber has 2^64 addresses (RFC 6177). */
-function clientOf(address: string): string {
-  return address.includes(":") ? ((parseAddress(address) ?? 0n) >> 64n).toString(16) : address;
 }

@@ -351,7 +351,7 @@ export const options = {
     default: "0",
     divided: true,
     commands: ["lb"],
-    help: "most connections of one address, trusted proxies aside; 0: no limit but --connections-max",
+    help: "most connections of one address (of IPv6: of one /64), trusted proxies aside; 0: no limit but --connections-max",
   },
   requestsPerConnectionMax: {
     ...kind.count(1, 1_000_000_000),

@@ -1,8 +1,10 @@
 /** How often, and how much at a time, one client may ask: by its address or by a header, in a table that nobody can push others out of. */
 import { describe, expect, test } from "bun:test";
 
+import { type Connection, Connections } from "../../lb/connections.ts";
 import { Limits } from "../../lb/limit/limits.ts";
 import { RateLimit } from "../../lb/limit/rate_limit.ts";
+import { peerOf } from "../../lb/rewrite.ts";
 import { rateLimit } from "../../src/config/kinds.ts";
 import { RequestParser } from "../../src/wire/http1/request_parser.ts";
 
@@ -117,6 +119,33 @@ describe("a client", () => {
     limits.leave("192.0.2.1");
     expect(enter(limits, ["192.0.2.1"], ["192.0.2.1"])).toEqual([undefined, 429]);
     expect(limits.refused.concurrency).toBe(2);
+  });
+});
+
+describe("connections of one client", () => {
+  const of = (address: string) => peerOf(address, () => false);
+  const connectionOf = (address: string): Connection => ({
+    peer: of(address),
+    deadline: Number.POSITIVE_INFINITY,
+    expire: () => undefined,
+    drain: () => undefined,
+    close: () => undefined,
+    failed: () => undefined,
+  });
+
+  test.each([
+    ["the same IPv4 address", "192.0.2.1", "192.0.2.1", true],
+    ["its neighbour", "192.0.2.1", "192.0.2.2", false],
+    ["IPv4 as a dual-stack listener reports it", "192.0.2.1", "::ffff:192.0.2.1", true],
+    ["another address of an IPv6 subscriber's network", "2001:db8::1", "2001:db8::ffff:2", true],
+    ["another IPv6 subscriber", "2001:db8::1", "2001:db8:0:1::1", false],
+  ])("are counted together with %s: %s, %s: %p", (_, first, second, isSame) => {
+    const connections = new Connections({ connectionsMax: 10, connectionsPerClientMax: 1 });
+    const connection = connectionOf(first);
+    connections.add(connection);
+    expect(connections.refusal(of(second))).toBe(isSame ? "connections_per_client_max" : undefined);
+    connections.delete(connection);
+    expect(connections.refusal(of(second))).toBeUndefined();
   });
 });
 
