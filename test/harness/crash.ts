@@ -7,11 +7,11 @@ import { join } from "node:path";
 import postgres from "postgres";
 
 import { openQueue } from "../../src/store/queue/open.ts";
-import { seeded } from "./crash/random.ts";
 import { eventually } from "./eventually.ts";
 import { createDatabase } from "./postgres.ts";
 import { type ScaleProcess, startScale } from "./process.ts";
 import { freshNamespace, type RedisServer, startRedis } from "./redis.ts";
+import { seeded } from "./seeded.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export interface CrashOptions {

@@ -1,15 +1,6 @@
 // Requests that are nearly right: valid ones, changed at random in the places where parsers differ. The same seed gives the same requests.
 
-/** Numbers from 0 to below 1 (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { seeded } from "./seeded.ts";
 
 const methods = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "BREW", "CONNECT"];
 const targets = [
@@ -114,7 +105,7 @@ export class Mutator {
   readonly #random: () => number;
 
   constructor(seed: number) {
-    this.#random = randomFrom(seed);
+    this.#random = seeded(seed);
   }
 
   /** One to three requests, of which some are changed; then one that asks to close, or the client breaks off. */

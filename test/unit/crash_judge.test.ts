@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 
 import type { CrashReport } from "../harness/crash.ts";
 import { judge } from "../harness/crash/judge.ts";
-import { seeded } from "../harness/crash/random.ts";
+import { seeded } from "../harness/seeded.ts";
 
 const calm: CrashReport = {
   kills: [],
