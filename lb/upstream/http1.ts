@@ -72,7 +72,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     this.#socket = socket;
     this.#queue = new WriteQueue(socket);
     this.#writer = new BodyWriter(this.#queue);
-    if (this.#pool !== undefined) this.#pool.open++;
+    this.#pool?.connected();
     if (this.#user !== undefined) this.attach(this.#user);
     else if (!this.#toPool()) this.close();
   }
@@ -139,7 +139,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   abort(): void {
     this.#user = undefined;
     // A connection that is still being made is of use to the next request.
-    if (this.#phase !== "dialing") this.#end(true);
+    if (this.#phase === "dialing") this.#pool?.givenUp();
+    else this.#end(true);
   }
 
   /** Ends a connection on which nothing is under way. */

@@ -3,6 +3,8 @@
  * and the one most likely to be alive is used next. Invariant: an idle connection has nothing in flight and nothing unread.
  */
 import { connect } from "../../src/io/connector.ts";
+import { Breaker } from "../../src/std/breaker.ts";
+import { clock } from "../../src/std/clock.ts";
 import type { HostPort } from "../../src/std/units.ts";
 import type { Upstream, UpstreamUser } from "../stream.ts";
 import type { Tunnel } from "../tunnel.ts";
@@ -13,6 +15,13 @@ export interface PoolLimits extends UpstreamLimits {
   readonly upstreamIdleMax: number;
   readonly upstreamKeepAliveTimeout: number;
 }
+
+/**
+ * Attempts to connect that were given up in a row, after which one a second is made. They cannot be taken back: the kernel goes on trying
+ * a host that answers nothing for two minutes, and each holds an open file until then.
+ */
+const dialsGivenUpMax = 256;
+const dialPauseMilliseconds = 1_000;
 
 export class Pool {
   connects = 0;
@@ -26,6 +35,7 @@ export class Pool {
   readonly #idle: Http1Upstream[] = [];
   /** What became of connections after 101. */
   readonly #tunnels = new Set<Tunnel>();
+  readonly #dials = new Breaker({ failuresMax: dialsGivenUpMax, openMilliseconds: dialPauseMilliseconds });
   #isClosed = false;
 
   constructor(address: HostPort, limits: PoolLimits) {
@@ -44,12 +54,28 @@ export class Pool {
     return undefined;
   }
 
-  /** Starts to connect, whatever is idle. */
-  dial(user: UpstreamUser): Upstream {
+  /** Starts to connect, whatever is idle. Undefined: too many attempts hang, and `user` has heard of it. */
+  dial(user: UpstreamUser): Upstream | undefined {
+    if (!this.#dials.allows(clock.now)) {
+      this.connectFailures++;
+      user.connectFailed("attempts to connect hang, and no more than one a second is made");
+      return undefined;
+    }
     this.connects++;
     const dialing = new Http1Upstream(this, this.#limits, user);
     connect(this.#address, dialing);
     return dialing;
+  }
+
+  /** A connection was made, whoever still wants it. */
+  connected(): void {
+    this.open++;
+    this.#dials.succeeded();
+  }
+
+  /** Nobody waits any longer for a connection that is being made. */
+  givenUp(): void {
+    this.#dials.failed(clock.now);
   }
 
   /** Takes a connection back. False: there is no room, the caller closes it. */
