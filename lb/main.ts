@@ -21,8 +21,13 @@ import { runSupervisor } from "./supervisor.ts";
 /** Balances until it is told to stop; resolves with the exit code. `reread` reads flags, environment and file again. */
 export function run(config: Config, reread: () => Config): Promise<number> {
   const fitting = withinOpenFiles(config);
+  const again = () => withinOpenFiles(reread());
   if (fitting.child !== undefined) return runChild(fitting, fitting.child);
-  return fitting.processes > 1 ? runSupervisor(fitting, reread) : runAlone(fitting, reread);
+  if (fitting !== config) {
+    const clients = fitting.connectionsMax;
+    log.info({ clients }, `the limit of open files leaves room for ${clients} clients at a time`);
+  }
+  return fitting.processes > 1 ? runSupervisor(fitting, again) : runAlone(fitting, again);
 }
 
 /** A request has a connection on either side. What was asked for must fit the open files; the default takes what there is. */
@@ -35,11 +40,7 @@ function withinOpenFiles(config: Config): Config {
     return config;
   }
   const most = Math.floor(connectionsThatFit() / 2);
-  if (each <= most) return config;
-  const fitting = child === undefined ? most * processes : most;
-  if (child === undefined)
-    log.info({ clients: fitting }, `the limit of open files leaves room for ${fitting} clients at a time`);
-  return { ...config, connectionsMax: fitting };
+  return each <= most ? config : { ...config, connectionsMax: child === undefined ? most * processes : most };
 }
 
 /** Control plane and data plane in one process. */
