@@ -121,7 +121,8 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       await eventually(() => gaps(ticksOf(new Set(ran("often"))).filter((tick) => tick <= now)) === 0);
       await Promise.all(fleet.map((one) => one.stop()));
       const fired = fleet.flatMap((one) => one.log()).flatMap((line) => /tick (often-\d+) fired/.exec(line)?.[1] ?? []);
-      expect(fired.length).toBeGreaterThan(20);
+      // Each of the four rounds waited for four of them.
+      expect(fired.length).toBeGreaterThanOrEqual(16);
       expect(fired.length).toBe(new Set(fired).size);
     });
 
