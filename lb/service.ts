@@ -4,12 +4,12 @@
  * and counters, whatever else changes.
  */
 import { clock } from "../src/std/clock.ts";
+import { isSameText } from "../src/std/same_text.ts";
 import type { HostPort } from "../src/std/units.ts";
 import { isOpen } from "./balance/candidate.ts";
 import { leastConnections } from "./balance/least_connections.ts";
 import { Ring } from "./balance/ring.ts";
 import { roundRobin, turnAtRandom } from "./balance/round_robin.ts";
-import { isSameToken } from "./balance/sticky.ts";
 import { twoChoices } from "./balance/two_choices.ts";
 import { Durations } from "./phases.ts";
 import { Target } from "./target.ts";
@@ -136,7 +136,7 @@ export class Service {
   }
 
   #ofToken(token: string, tried: readonly Target[]): Target | undefined {
-    return this.#routable.find((target) => isSameToken(target.stickyToken, token) && isOpen(target, tried));
+    return this.#routable.find((target) => isSameText(target.stickyToken, token) && isOpen(target, tried));
   }
 
   /** Whether a target that a request was not tried on may have room for it later. */

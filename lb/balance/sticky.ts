@@ -5,6 +5,7 @@
  */
 import { createHmac } from "node:crypto";
 
+import { cookieIn } from "../../src/std/cookie.ts";
 import { type Fields, known } from "../../src/wire/fields.ts";
 
 /** Bytes of the hash that are kept: 128 bits cannot be guessed, and 22 characters cost little in every request. */
@@ -19,10 +20,8 @@ export function stickyToken(key: string, service: string, target: string): strin
 export function cookieOf(fields: Fields, name: string): string {
   for (let index = 0; index < fields.count; index++) {
     if (fields.id(index) !== known.cookie) continue;
-    for (const pair of fields.value(index).split(";")) {
-      const trimmed = pair.trim();
-      if (trimmed.startsWith(`${name}=`)) return trimmed.slice(name.length + 1);
-    }
+    const value = cookieIn(fields.value(index), name);
+    if (value !== undefined) return value;
   }
   return "";
 }
@@ -33,12 +32,4 @@ export function cookieOf(fields: Fields, name: string): string {
  */
 export function stickyCookie(name: string, token: string): string {
   return `${name}=${token}; Path=/; HttpOnly; SameSite=Lax`;
-}
-
-/** Equal or not in a time that does not tell how many characters were right. */
-export function isSameToken(one: string, other: string): boolean {
-  if (one.length !== other.length) return false;
-  let difference = 0;
-  for (let index = 0; index < one.length; index++) difference |= one.charCodeAt(index) ^ other.charCodeAt(index);
-  return difference === 0;
 }

@@ -1,18 +1,13 @@
 /** How a client's consistency token (runtime/consistency.ts) travels: as a cookie, or as a field for clients that send that field. */
 import { tokenSeconds } from "../runtime/consistency.ts";
+import { cookieIn } from "../std/cookie.ts";
 
 /** For API clients without cookies: sent empty it asks for a token, sent back with each request it is the token. */
 const fieldName = "scale-position";
 
 export function readPosition(headers: Headers, secure: boolean): string | undefined {
   const field = headers.get(fieldName);
-  if (field !== null) return field;
-  const prefix = `${cookieName(secure)}=`;
-  const pairs = headers.get("cookie")?.split(";") ?? [];
-  return pairs
-    .map((pair) => pair.trim())
-    .find((pair) => pair.startsWith(prefix))
-    ?.slice(prefix.length);
+  return field ?? cookieIn(headers.get("cookie") ?? "", cookieName(secure));
 }
 
 /** Puts the token on a response to a request with these headers. */

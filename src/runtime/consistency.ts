@@ -8,8 +8,9 @@
  * key, another version) shows nothing of what its client has seen, so that it must see everything there is.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
+import { isSameText } from "../std/same_text.ts";
 import { formatLsn, parseLsn, type Position } from "../store/sql/position.ts";
 import { Reader } from "../store/sql/reader.ts";
 import type { Sql } from "../store/sql/sql.ts";
@@ -131,7 +132,7 @@ function seal({ key, pin = "", floor, floorUntil, until }: Token, secret: string
 
 function open(given: string, secret: string): Token | undefined {
   const end = given.lastIndexOf(".");
-  if (given.length > tokenCharactersMax || !isSame(mac(given.slice(0, end), secret), given.slice(end + 1)))
+  if (given.length > tokenCharactersMax || !isSameText(mac(given.slice(0, end), secret), given.slice(end + 1)))
     return undefined;
   const [layout, key = "", pin = "", timeline = "", lsn = "", floorUntil, until] = given.split(".");
   if (layout !== version) return undefined;
@@ -147,10 +148,6 @@ function open(given: string, secret: string): Token | undefined {
 
 function mac(text: string, secret: string): string {
   return new Bun.CryptoHasher("sha256", secret).update(text).digest("base64url").slice(0, 22);
-}
-
-function isSame(one: string, other: string): boolean {
-  return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
 }
 
 function newKey(): string {

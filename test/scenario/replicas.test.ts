@@ -141,7 +141,13 @@ describe("a client", () => {
     expect(client.position).toMatch(/^v1\./);
     for (const { port } of replicas) expect(client.position).not.toContain(String(port));
     const writer = new Client();
-    for (const given of [client.position.replace(/\d-/, "0-"), "v1.a.b", "x".repeat(5_000), "v1......."]) {
+    for (const given of [
+      client.position.replace(/\d-/, "0-"),
+      "v1.a.b",
+      "x".repeat(5_000),
+      "v1.......",
+      `v1.a.b.${"é".repeat(22)}`,
+    ]) {
       await writer.ask(apps[0]!, "/rows/forged", "PUT", "2");
       const forger = new Client(true);
       forger.position = given;

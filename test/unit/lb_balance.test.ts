@@ -5,8 +5,9 @@ import type { Candidate } from "../../lb/balance/candidate.ts";
 import { leastConnections } from "../../lb/balance/least_connections.ts";
 import { Ring } from "../../lb/balance/ring.ts";
 import { roundRobin, turnAtRandom } from "../../lb/balance/round_robin.ts";
-import { cookieOf, isSameToken, stickyToken } from "../../lb/balance/sticky.ts";
+import { cookieOf, stickyToken } from "../../lb/balance/sticky.ts";
 import { twoChoices } from "../../lb/balance/two_choices.ts";
+import { isSameText } from "../../src/std/same_text.ts";
 import { RequestParser } from "../../src/wire/http1/request_parser.ts";
 import { seeded } from "../harness/seeded.ts";
 
@@ -230,5 +231,5 @@ describe("the sticky cookie", () => {
     ["abc", "abd", false],
     ["abc", "ab", false],
     ["", "", true],
-  ])("%j and %j are the same: %p", (one, other, wanted) => expect(isSameToken(one, other)).toBe(wanted));
+  ])("%j and %j are the same: %p", (one, other, wanted) => expect(isSameText(one, other)).toBe(wanted));
 });
