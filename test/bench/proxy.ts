@@ -24,6 +24,9 @@ interface Scene {
   readonly startFresh: () => Promise<Proxy>;
 }
 
+/** The 99th percentile of one load is the machine's moods; its median over this many times the rounds of a cost is a result. */
+const latencyRounds = 4;
+
 /** Each part says whether its bars held. Ratios are the most that scale may take of what the peer takes, case by case. */
 const parts: { readonly [name: string]: (scene: Scene) => Promise<boolean> } = {
   requests: ({ proxies, pace }) =>
@@ -60,7 +63,7 @@ const parts: { readonly [name: string]: (scene: Scene) => Promise<boolean> } = {
         cases: await latencyAtHalf(proxies, pace.seconds),
       },
       proxies,
-      pace,
+      { ...pace, rounds: pace.rounds * latencyRounds },
     ),
   idle: async ({ startFresh }) => {
     await using proxy = await startFresh();
