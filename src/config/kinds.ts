@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 
 import { type Cidr, parseCidr } from "../std/cidr.ts";
 import { urlsOf } from "../std/host_list.ts";
+import { isSentinelUrl, parseSentinelUrl } from "../std/sentinel_url.ts";
 import {
   ExpectedError,
   formatHostPort,
@@ -230,6 +231,18 @@ export const postgresUrl: Kind<string> = {
     const one = storeUrl("postgres:", "postgresql:");
     for (const url of urlsOf(value)) one.parse(url);
     return value;
+  },
+};
+
+/** Where cache, sessions and queue are kept: one Redis, one that Sentinels watch, or a file. */
+export const redisUrl: Kind<string> = {
+  form: "URL",
+  parse: (value) => {
+    if (isSentinelUrl(value)) {
+      parseSentinelUrl(value);
+      return value;
+    }
+    return storeUrl("redis:", "rediss:", "redis+sentinel:", "file:").parse(value);
   },
 };
 

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 
 import { closest } from "../std/closest.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
+import { redactUrls } from "../std/redact.ts";
 import { ExpectedError } from "../std/units.ts";
 import type { Arguments } from "./arguments.ts";
 import { divide } from "./divide.ts";
@@ -210,5 +211,5 @@ function secretsInArgv(args: Arguments): string[] {
 
 function isSecret({ secret }: Option, text: string): boolean {
   if (secret === undefined || text.startsWith("@")) return false;
-  return secret === "whole" || (URL.canParse(text) && new URL(text).password !== "");
+  return secret === "whole" || redactUrls(text) !== text;
 }

@@ -1,4 +1,4 @@
-/** What every Kv driver promises, run on both: the real Redis and a SQLite file. */
+/** What every Kv driver promises, run on each: a real Redis, one behind Sentinels, and a SQLite file. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import type { Kv } from "../../src/store/kv/kv.ts";
 import { openKv } from "../../src/store/kv/open.ts";
 import { eventually } from "../harness/eventually.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+import { sharedSentinels } from "../harness/sentinels.ts";
 
 setDefaultTimeout(60_000);
 
@@ -15,6 +16,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const drivers = {
   redis: async () => (await sharedRedis()).url,
+  sentinels: async () => (await sharedSentinels()).url,
   sqlite: () => Promise.resolve(`file:${directory}/deep/kv.db`),
 };
 const minute = 60_000;

@@ -1,4 +1,4 @@
-/** What every Queue driver promises, run on both: the real Redis and a SQLite file. */
+/** What every Queue driver promises, run on each: a real Redis, one behind Sentinels, and a SQLite file. */
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+import { sharedSentinels } from "../harness/sentinels.ts";
 
 setDefaultTimeout(60_000);
 
@@ -15,6 +16,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const drivers = {
   redis: async () => (await sharedRedis()).url,
+  sentinels: async () => (await sharedSentinels()).url,
   sqlite: () => Promise.resolve(`file:${directory}/queue.db`),
 };
 const never = new AbortController().signal;
@@ -341,8 +343,9 @@ async function reclaimOne(consumer: Consumer, leaseMs: number): Promise<Lease> {
 
 /** Stores a job as another version of scale, or nobody, would have written it. */
 async function put(driver: string, url: string, namespace: string, name: string, envelope: string): Promise<void> {
-  if (driver === "redis") {
-    const client = (await sharedRedis()).client();
+  if (driver !== "sqlite") {
+    const server = driver === "redis" ? await sharedRedis() : await (await sharedSentinels()).primary();
+    const client = server.client();
     await client.xadd(`{${namespace}:q:${name}}:stream`, "*", "job", envelope);
     client.disconnect();
     return;

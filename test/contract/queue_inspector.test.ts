@@ -1,4 +1,4 @@
-/** What a Queue promises to those who look at jobs and steer them, on both drivers. */
+/** What a Queue promises to those who look at jobs and steer them, on every driver. */
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue, Settlement } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+import { sharedSentinels } from "../harness/sentinels.ts";
 
 setDefaultTimeout(60_000);
 
@@ -16,6 +17,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const drivers = {
   redis: async () => (await sharedRedis()).url,
+  sentinels: async () => (await sharedSentinels()).url,
   sqlite: () => Promise.resolve(`file:${directory}/queue.db`),
 };
 const never = new AbortController().signal;

@@ -42,6 +42,7 @@ export function freshNamespace(): string {
 export async function startRedis(settings: { readonly [directive: string]: string } = {}): Promise<RedisServer> {
   const directory = mkdtempSync(`${tmpdir()}/scale-redis-`);
   const port = await freePort();
+  const password = settings["requirepass"];
   const all = { save: "", appendonly: "no", ...settings, dir: directory, port: String(port), bind: "127.0.0.1" };
   const flags = Object.entries(all).flatMap(([directive, value]) => [`--${directive}`, value]);
   const launch = () =>
@@ -49,7 +50,12 @@ export async function startRedis(settings: { readonly [directive: string]: strin
   let server = launch();
   keep(directory);
 
-  const client = () => new Redis(port, "127.0.0.1", { retryStrategy: () => 20, maxRetriesPerRequest: null });
+  const client = () =>
+    new Redis(port, "127.0.0.1", {
+      retryStrategy: () => 20,
+      maxRetriesPerRequest: null,
+      ...(password === undefined ? {} : { password }),
+    });
   const untilReady = async () => {
     const probe = client();
     probe.on("error", () => undefined);
@@ -79,7 +85,7 @@ export async function startRedis(settings: { readonly [directive: string]: strin
 }
 
 /** Waits for the end of this process, however it ends (`bun test` fires no exit event), then removes the directory. */
-function keep(directory: string): void {
+export function keep(directory: string): void {
   const script = 'cat >/dev/null; sleep 0.2; rm -rf "$1"';
   const keeper = Bun.spawn(["setsid", "sh", "-c", script, "keeper", directory], {
     stdio: ["pipe", "ignore", "ignore"],
@@ -91,7 +97,7 @@ function keep(directory: string): void {
  * A port below the range of outgoing connections: a client that retries a dead server's port inside that range sooner or later gets
  * the very port as its own, connects to itself, and keeps the server from starting again.
  */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     if (await bindable(port)) return port;

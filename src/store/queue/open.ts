@@ -19,17 +19,17 @@ const usual = {
   durability: "memory",
 } satisfies Partial<QueueLimits>;
 
-/** Opens redis://, rediss:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
+/** Opens redis://, rediss://, redis+sentinel:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
 export function openQueue(url: string, options: OpenQueueOptions): Queue {
   const limits = { ...usual, ...options };
-  if (/^rediss?:\/\//.test(url)) return new RedisQueue(url, limits);
+  if (/^rediss?(\+sentinel)?:\/\//.test(url)) return new RedisQueue(url, limits);
   if (url.startsWith("file:")) {
     if (limits.durability === "replicas") throw noReplicas();
     return new SqliteQueue(url, limits);
   }
   throw new ScaleError(
     "configuration_invalid",
-    `the queue's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST or file:PATH`,
+    `the queue's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST, redis+sentinel://A,B,C/NAME or file:PATH`,
     { hint: "--redis-url=redis://127.0.0.1:6379" },
   );
 }

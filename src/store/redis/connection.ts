@@ -6,11 +6,12 @@
  * Invariant: a command settles. It waits through one reconnect, is refused at once while the server is known to be down, and is given
  * up at its deadline. So no more wait for a server that is away, or loads its data for minutes, than came in one deadline. What commands mean is not here: that is kv/redis.ts and queue/redis.ts.
  */
-import { Redis, ReplyError } from "ioredis";
+import { Redis, type RedisOptions as ClientOptions, ReplyError } from "ioredis";
 
 import { withDeadline } from "../../std/deadline.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
+import { isSentinelUrl, parseSentinelUrl } from "../../std/sentinel_url.ts";
 import { completeTracingChannels } from "./tracing.ts";
 
 export type ConnectionState = "connecting" | "ready" | "down" | "closed";
@@ -62,11 +63,13 @@ export class RedisConnection {
 
   #connect(): Redis {
     const options = this.#options;
-    const client = new Redis(this.#url, {
+    const client = makeClient(this.#url, {
       connectionName: options.name,
       connectTimeout: connectTimeoutMs,
       socketTimeout: silentSocketMs,
       maxLoadingRetryTime: reconnectDelayMsMax,
+      sentinelRetryStrategy: (times) => this.#reconnectDelayMs(times),
+      sentinelReconnectStrategy: () => reconnectDelayMsMax,
       enableAutoPipelining: options.unpipelined !== true,
       maxRetriesPerRequest: 1,
       autoResendUnfulfilledCommands: options.onLostReply === "resend",
@@ -179,6 +182,28 @@ function failUnanswered(client: Redis): void {
   driver.flushQueue(new Error("the connection was lost before it answered"), { offlineQueue: false });
 }
 
+/** Through Sentinels, the driver asks them for the primary with every connection, and leaves one that they have replaced. */
+function makeClient(url: string, options: Omit<ClientOptions, "replyMapping">): Redis {
+  if (!isSentinelUrl(url)) return new Redis(url, options);
+  const { sentinels, name, tls, username, password, sentinelUsername, sentinelPassword } = parseSentinelUrl(url);
+  return new Redis({
+    ...options,
+    sentinels: [...sentinels],
+    name,
+    failoverDetector: true,
+    sentinelCommandTimeout: connectTimeoutMs,
+    ...(tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+  });
+}
+
 function placeOf(url: string): string {
+  if (isSentinelUrl(url)) {
+    const { name, sentinels } = parseSentinelUrl(url);
+    return `${name} of the Sentinels ${sentinels.map(({ host, port }) => `${host}:${port}`).join(", ")}`;
+  }
   return URL.canParse(url) ? new URL(url).host : "an unreadable address";
 }

@@ -1,0 +1,108 @@
+/**
+ * A primary with two replicas and the three Sentinels that watch over them, on loopback, behind passwords. Impatient: a primary that is
+ * silent for two seconds is replaced.
+ * Invariant: as in redis.ts, none of them outlives the test process.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+
+import { Redis } from "ioredis";
+
+import { eventually } from "./eventually.ts";
+import { freePort, keep, type RedisServer, startRedis } from "./redis.ts";
+
+export interface Sentinels {
+  /** redis+sentinel://…, with the password in it. */
+  readonly url: string;
+  /** The server that the Sentinels call the primary now. */
+  primary(): Promise<RedisServer>;
+  /** SIGKILL to the primary; resolves once the Sentinels have made another server the primary. */
+  failOver(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+const password = "harness@sentinel";
+const name = "main";
+const quorum = 2;
+
+let shared: Promise<Sentinels> | undefined;
+
+/** Those of this test process, for tests that leave them as they are. */
+export function sharedSentinels(): Promise<Sentinels> {
+  shared ??= startSentinels();
+  return shared;
+}
+
+export async function startSentinels(): Promise<Sentinels> {
+  const settings = { requirepass: password, masterauth: password, "repl-diskless-sync-delay": "0" };
+  const first = await startRedis(settings);
+  const replicaof = `127.0.0.1 ${first.port}`;
+  const servers = [first, await startRedis({ ...settings, replicaof }), await startRedis({ ...settings, replicaof })];
+  const directory = mkdtempSync(`${tmpdir()}/scale-sentinel-`);
+  keep(directory);
+  const watchers = await Promise.all([1, 2, 3].map((n) => startSentinel(`${directory}/${n}.conf`, first.port)));
+  const clients = watchers.map(({ port }) => clientOf(port));
+  const primary = async () => {
+    const port = Number((await factsOf(clients[0]!)).get("port"));
+    return servers.find((server) => server.port === port)!;
+  };
+  const everySentinel = (holds: (facts: Facts) => boolean) =>
+    eventually(
+      async () => {
+        const all = await Promise.all(clients.map(factsOf));
+        return all.every(holds);
+      },
+      { timeout: 30_000, what: "what all Sentinels know" },
+    );
+  await everySentinel((facts) => facts.get("num-slaves") === "2" && facts.get("num-other-sentinels") === "2");
+  return {
+    url: `redis+sentinel://:${encodeURIComponent(password)}@${watchers.map(({ port }) => `127.0.0.1:${port}`).join(",")}/${name}?sentinel_password=${encodeURIComponent(password)}`,
+    primary,
+    failOver: async () => {
+      const before = await primary();
+      await before.kill();
+      await everySentinel((facts) => facts.get("port") !== String(before.port));
+    },
+    remove: async () => {
+      for (const client of clients) client.disconnect();
+      for (const { server } of watchers) {
+        server.kill("SIGKILL");
+        await server.exited;
+      }
+      for (const server of servers) await server.remove();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+type Facts = ReadonlyMap<string, string>;
+
+function clientOf(port: number): Redis {
+  const client = new Redis(port, "127.0.0.1", { password, protocol: 2, maxRetriesPerRequest: null });
+  client.on("error", () => undefined);
+  return client;
+}
+
+/** What a Sentinel knows of the primary, from name, value, name, value. */
+async function factsOf(client: Redis): Promise<Facts> {
+  const flat = (await client.call("SENTINEL", "MASTER", name)) as readonly string[];
+  return new Map(flat.flatMap((text, index) => (index % 2 === 0 ? [[text, flat[index + 1]!] as const] : [])));
+}
+
+/** A Sentinel keeps what it learns in its configuration file, so each has one of its own. */
+async function startSentinel(path: string, primaryPort: number) {
+  const port = await freePort();
+  const lines = [
+    `port ${port}`,
+    "bind 127.0.0.1",
+    `requirepass "${password}"`,
+    `sentinel sentinel-pass ${password}`,
+    `sentinel monitor ${name} 127.0.0.1 ${primaryPort} ${quorum}`,
+    `sentinel auth-pass ${name} ${password}`,
+    `sentinel down-after-milliseconds ${name} 2000`,
+    `sentinel failover-timeout ${name} 10000`,
+  ];
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  const command = ["setpriv", "--pdeathsig=KILL", "redis-server", path, "--sentinel"];
+  return { port, server: Bun.spawn(command, { stdio: ["ignore", "ignore", "inherit"] }) };
+}
