@@ -1,27 +1,17 @@
 /** What every Kv driver promises, run on each: a real Redis, one behind Sentinels, and a SQLite file. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 
 import type { Kv } from "../../src/store/kv/kv.ts";
 import { openKv } from "../../src/store/kv/open.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freshNamespace, sharedRedis } from "../harness/redis.ts";
-import { sharedSentinels } from "../harness/sentinels.ts";
+import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
-const directory = mkdtempSync(`${tmpdir()}/scale-kv-`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const drivers = {
-  redis: async () => (await sharedRedis()).url,
-  sentinels: async () => (await sharedSentinels()).url,
-  sqlite: () => Promise.resolve(`file:${directory}/deep/kv.db`),
-};
 const minute = 60_000;
 
-for (const [driver, urlOf] of Object.entries(drivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`kv on ${driver}`, () => {
     const namespace = freshNamespace();
     let kv: Kv;

@@ -1,28 +1,20 @@
 /** What every Queue driver promises, run on each: a real Redis, one behind Sentinels, and a SQLite file. */
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
-import { freshNamespace, sharedRedis } from "../harness/redis.ts";
-import { sharedSentinels } from "../harness/sentinels.ts";
+import { RedisConnection } from "../../src/store/redis/connection.ts";
+import { reclaimOne, takeAll } from "../harness/queues.ts";
+import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
-const directory = mkdtempSync(`${tmpdir()}/scale-queue-`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const drivers = {
-  redis: async () => (await sharedRedis()).url,
-  sentinels: async () => (await sharedSentinels()).url,
-  sqlite: () => Promise.resolve(`file:${directory}/queue.db`),
-};
 const never = new AbortController().signal;
 const job = (name: string, more = {}) => ({ name, payload: "{}", ...more });
 
-for (const [driver, urlOf] of Object.entries(drivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`queue on ${driver}`, () => {
     const namespace = freshNamespace();
     let url: string;
@@ -327,27 +319,12 @@ test("a URL no driver knows is a configuration error", () => {
   );
 });
 
-async function takeAll(consumer: Consumer, count: number): Promise<Lease[]> {
-  const taken: Lease[] = [];
-  while (taken.length < count) taken.push(...(await consumer.take(count - taken.length, 1_000, never)));
-  return taken;
-}
-
-async function reclaimOne(consumer: Consumer, leaseMs: number): Promise<Lease> {
-  for (;;) {
-    const [lease] = await consumer.reclaim(10, leaseMs);
-    if (lease) return lease;
-    await Bun.sleep(2);
-  }
-}
-
 /** Stores a job as another version of scale, or nobody, would have written it. */
 async function put(driver: string, url: string, namespace: string, name: string, envelope: string): Promise<void> {
   if (driver !== "sqlite") {
-    const server = driver === "redis" ? await sharedRedis() : await (await sharedSentinels()).primary();
-    const client = server.client();
-    await client.xadd(`{${namespace}:q:${name}}:stream`, "*", "job", envelope);
-    client.disconnect();
+    const connection = new RedisConnection(url, { name: "put", onLostReply: "fail", operationTimeoutMs: 5_000 });
+    await connection.run("put", (client) => client.xadd(`{${namespace}:q:${name}}:stream`, "*", "job", envelope));
+    connection.close();
     return;
   }
   const database = new Database(url.slice("file:".length));

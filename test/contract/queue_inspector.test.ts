@@ -1,30 +1,20 @@
 /** What a Queue promises to those who look at jobs and steer them, on every driver. */
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 
 import { detailsOf, type JobDetails, type Place, places, summaryOf } from "../../src/store/queue/inspect.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue, Settlement } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freshNamespace, sharedRedis } from "../harness/redis.ts";
-import { sharedSentinels } from "../harness/sentinels.ts";
+import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
-const directory = mkdtempSync(`${tmpdir()}/scale-inspector-`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const drivers = {
-  redis: async () => (await sharedRedis()).url,
-  sentinels: async () => (await sharedSentinels()).url,
-  sqlite: () => Promise.resolve(`file:${directory}/queue.db`),
-};
 const never = new AbortController().signal;
 const job = (name: string, more = {}) => ({ name, payload: `{"job":"${name}"}`, ...more });
 const hour = 3_600_000;
 
-for (const [driver, urlOf] of Object.entries(drivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`looking at and steering jobs on ${driver}`, () => {
     const namespace = freshNamespace();
     let url: string;

@@ -4,14 +4,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, t
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { queueDrivers, reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
+import { reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
 const job = (name: string, more = {}) => ({ name, payload: "{}", ...more });
 
-for (const [driver, urlOf] of Object.entries(queueDrivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`leases on ${driver}`, () => {
     const namespace = freshNamespace();
     let queue: Queue;

@@ -1,29 +1,19 @@
 /** What a Queue promises to happen once over a fleet, on every driver: chosen ids, the ticks of schedules, one leader. */
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 
 import { knownJobsMax } from "../../src/store/queue/limits.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Lease, OnceJob, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freshNamespace, sharedRedis } from "../harness/redis.ts";
-import { sharedSentinels } from "../harness/sentinels.ts";
+import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
-const directory = mkdtempSync(`${tmpdir()}/scale-once-`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const drivers = {
-  redis: async () => (await sharedRedis()).url,
-  sentinels: async () => (await sharedSentinels()).url,
-  sqlite: () => Promise.resolve(`file:${directory}/queue.db`),
-};
 const never = new AbortController().signal;
 const job = (id: string, more: Partial<OnceJob> = {}): OnceJob => ({ id, name: "j", payload: "{}", ...more });
 
-for (const [driver, urlOf] of Object.entries(drivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`queue on ${driver}, once`, () => {
     const namespace = freshNamespace();
     let ours: Queue;

@@ -1,7 +1,5 @@
-/** Sessions, cache and limits as an application sees them, on both key-value drivers. */
+/** Sessions, cache and limits as an application sees them, on every form of key-value store. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 
 import type { Config } from "../../src/config/options.ts";
 import { log } from "../../src/ops/log.ts";
@@ -15,17 +13,11 @@ import { closeStores, openStores } from "../../src/runtime/runtime.ts";
 import { session, SessionState } from "../../src/runtime/session.ts";
 import { traceOf } from "../../src/std/traceparent.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
-const directory = mkdtempSync(`${tmpdir()}/scale-runtime-`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const drivers = {
-  redis: async () => (await sharedRedis()).url,
-  sqlite: () => Promise.resolve(`file:${directory}/kv.db`),
-};
 const rules = { idle: 60_000, lifetime: 600_000 };
 
 /** Runs `body` as one request that came with the given session id. */
@@ -48,7 +40,7 @@ function cookieOf(state: SessionState): string {
   return state.cookie;
 }
 
-for (const [driver, urlOf] of Object.entries(drivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`on ${driver}`, () => {
     beforeAll(async () => {
       openStores({ redisUrl: await urlOf(), namespace: freshNamespace(), cacheTimeout: 2_000 } as Config);

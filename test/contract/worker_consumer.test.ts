@@ -1,7 +1,5 @@
 /** One queue in a worker, on the real drivers, with a store that goes away at the worst moment. */
-import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
 import { job, jobTable } from "../../src/runtime/jobs.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
@@ -10,19 +8,12 @@ import { QueueConsumer } from "../../worker/consumer.ts";
 import { LeaseTable } from "../../worker/lease_table.ts";
 import { Slots } from "../../worker/slots.ts";
 import { eventually } from "../harness/eventually.ts";
-import { freshNamespace, sharedRedis } from "../harness/redis.ts";
+import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(30_000);
 
-const directory = mkdtempSync(`${tmpdir()}/scale-consumer-`);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const drivers = {
-  redis: async () => (await sharedRedis()).url,
-  sqlite: () => Promise.resolve(`file:${directory}/queue.db`),
-};
-
-for (const [driver, urlOf] of Object.entries(drivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`a worker's queue on ${driver}`, () => {
     /** A queue of its own with jobs in it, and a worker of one slot; `source` may stand between the two. */
     async function worker(

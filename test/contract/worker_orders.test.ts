@@ -1,4 +1,4 @@
-/** What a worker does with jobs it holds when an operator's order reaches it, on both drivers. */
+/** What a worker does with jobs it holds when an operator's order reaches it, on every form of store. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
 import { job, jobTable } from "../../src/runtime/jobs.ts";
@@ -8,12 +8,13 @@ import { LeaseTable } from "../../worker/lease_table.ts";
 import { tidy } from "../../worker/orders.ts";
 import { Slots } from "../../worker/slots.ts";
 import { eventually } from "../harness/eventually.ts";
-import { queueDrivers, takeNow } from "../harness/queues.ts";
+import { takeNow } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
-for (const [driver, urlOf] of Object.entries(queueDrivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`orders on ${driver}`, () => {
     /** A worker of one slot that holds so many jobs; the first runs until it is told to stop or `free` is called. */
     async function holding(jobs: number) {

@@ -1,16 +1,13 @@
-// The queue's drivers for suites that run on both: the shared Redis, and a SQLite file that is gone with the test process.
-// Also what most of those suites do with a queue.
+// The queue's drivers for scenarios that run on both, one form of each, and what most suites do with a queue. Suites of the queue itself run
+// on every form (stores.ts).
 
 import type { Consumer, Lease } from "../../src/store/queue/queue.ts";
-import { sharedRedis } from "./redis.ts";
-import { temporaryDirectory } from "./temporary.ts";
+import { storeForms } from "./stores.ts";
 
-let directory: string | undefined;
-
-/** Driver → the URL of its store. Every test takes a namespace of its own in it. */
+/** Driver → the URL of its store. */
 export const queueDrivers: { readonly [driver: string]: () => Promise<string> } = {
-  redis: async () => (await sharedRedis()).url,
-  sqlite: () => Promise.resolve(`file:${(directory ??= temporaryDirectory("queue"))}/queue.db`),
+  redis: storeForms["redis"]!,
+  sqlite: storeForms["sqlite"]!,
 };
 
 const never = new AbortController().signal;
