@@ -157,7 +157,7 @@ declare module "scale" {
      * Says how far it is, for whoever asks by Job.status: anything that is JSON of at most 4 KiB. Of what is said within half a second
      * the last counts; it is forgotten when the attempt is over.
      */
-    progress(value: Json): void;
+    readonly progress: (value: Json) => void;
     /** traceparent (W3C) of the request or job that enqueued it, of a trace of its own where there was none: send it along. */
     readonly trace: string;
   };

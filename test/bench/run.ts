@@ -10,6 +10,7 @@ const benches: { readonly [name: string]: () => Promise<Bench> } = {
   proxy: () => import("./proxy.ts"),
   queue: () => import("./queue.ts"),
   crash: () => import("./crash.ts"),
+  soak: () => import("./soak.ts"),
   open_loop: () => import("./open_loop.ts"),
   journey: () => import("./journey.ts"),
   data: () => import("./data.ts"),
