@@ -1,6 +1,7 @@
 /**
  * Records outcomes in batches: while one round trip is under way, the outcomes of many short jobs gather for the next. A store that
- * is away is asked again until it answers or the worker has gone: the fence makes repeating harmless. Bounded by the jobs held.
+ * is away is asked again until it answers or the worker has gone, each time for the same round: the store knows what it recorded in it.
+ * Bounded by the jobs held.
  */
 import { log } from "../src/ops/log.ts";
 import { fullJitter } from "../src/std/backoff.ts";
@@ -21,6 +22,7 @@ export class Settler {
   readonly #gone: AbortSignal;
   #pending: Pending[] = [];
   #busy = false;
+  #rounds = 0;
 
   /** After `gone` nothing is repeated any more. */
   constructor(source: Pick<Consumer, "settle">, gone: AbortSignal) {
@@ -50,9 +52,10 @@ export class Settler {
 
   /** The entries that were lost, or undefined where the store never answered. */
   async #record(settlements: readonly Settlement[]): Promise<ReadonlySet<string> | undefined> {
+    const round = ++this.#rounds;
     for (let attempt = 1; ; attempt++) {
       try {
-        return new Set((await this.#source.settle(settlements)).map(({ entry }) => entry));
+        return new Set((await this.#source.settle(settlements, round)).map(({ entry }) => entry));
       } catch (error) {
         if (attempt === 1) log.warn({ jobs: settlements.length }, `outcomes wait to be recorded: ${messageOf(error)}`);
         if (this.#gone.aborted) return undefined;

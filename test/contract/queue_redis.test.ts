@@ -123,12 +123,13 @@ test("an enqueue that Redis dies with fails at once, and those after it are none
   // Written, and waiting for an answer.
   await Bun.sleep(20);
   await redis.kill();
-  const started = performance.now();
   await redis.start();
+  // Measured from here: how long a server takes to start is the machine's to say.
+  const started = performance.now();
   expect(await unanswered).toMatchObject({ code: "store_unavailable" });
   await until(() => queue.enqueue("unanswered", [job("j")]).then(Boolean, () => false));
   await queue.enqueue("unanswered", [job("j")]);
-  expect(performance.now() - started).toBeLessThan(1_900);
+  expect(performance.now() - started).toBeLessThan(1_500);
 });
 
 test("while Redis loads its data operations are refused at once, and go on soon after it has", async () => {
@@ -228,6 +229,41 @@ test("what was delivered to a connection that broke is still held by its owner",
   expect(held.map((lease) => lease.name)).toEqual(["unseen"]);
   expect(await consumer.settle([{ to: "available", lease: held[0]!, attempts: 0 }])).toEqual([]);
   expect(await takeOne(consumer)).toMatchObject({ name: "unseen", deliveries: 1, attempts: 0 });
+});
+
+test("outcomes recorded again because the answer got lost are answered as the first time, and recorded once", async () => {
+  const ours = queue.consumer("again", "ours");
+  await queue.enqueue(
+    "again",
+    Array.from({ length: 6 }, () => job("j")),
+  );
+  const [a, b, c, d, e, gone] = (await ours.take(6, 1_000, never)) as [Lease, Lease, Lease, Lease, Lease, Lease];
+  await ours.settle([{ to: "completed", lease: gone }]);
+  const outcomes = [
+    { to: "completed", lease: a },
+    { to: "completed", lease: gone },
+    { to: "cancelled", lease: b, attempts: 1, reason: "cancelled" },
+    { to: "retryable", lease: c, attempts: 1, delayMs: 60_000, reason: "no" },
+    { to: "discarded", lease: d, attempts: 1, reason: "no" },
+    { to: "available", lease: e, attempts: 0 },
+  ] as const;
+  const state = async () => [
+    await queue.stats("again"),
+    await client.hgetall(`{${namespace}:q:again}:counts`),
+    await client.zcard(`{${namespace}:q:again}:done`),
+  ];
+  expect(await ours.settle(outcomes, 7)).toEqual([gone]);
+  const after = await state();
+  expect(after[0]).toEqual({ waiting: 1, delayed: 1, running: 0, dead: 1 });
+  expect(await ours.settle(outcomes, 7)).toEqual([gone]);
+  expect(await state()).toEqual(after);
+  // Another round is another question, and another worker's are not ours.
+  expect(await ours.settle([{ to: "completed", lease: a }], 8)).toEqual([a]);
+  expect(await queue.consumer("again", "theirs").settle([{ to: "completed", lease: a }], 7)).toEqual([a]);
+  // Receipts go by themselves.
+  for (const key of await client.keys(`{${namespace}:q:again}:receipt:*`)) {
+    expect(await client.pttl(key)).toBeGreaterThan(500_000);
+  }
 });
 
 test("a worker that leaves takes its name along, but never a lease", async () => {

@@ -46,6 +46,20 @@ test("a store that is away is asked again until it answers", async () => {
   expect(asked).toBe(3);
 });
 
+test("what is asked again is the same round, and what comes after is another", async () => {
+  const rounds: unknown[] = [];
+  const source = {
+    settle: (_: readonly Settlement[], round?: number) => {
+      rounds.push(round);
+      return rounds.length === 1 ? Promise.reject(new Error("away")) : Promise.resolve([]);
+    },
+  };
+  const settler = new Settler(source, new AbortController().signal);
+  await settler.settle(completed("1"));
+  await settler.settle(completed("2"));
+  expect(rounds).toEqual([1, 1, 2]);
+});
+
 test("once the worker has gone an outcome that cannot be recorded counts as lost", async () => {
   const source = { settle: () => Promise.reject(new Error("away")) };
   expect(await new Settler(source, AbortSignal.abort()).settle(completed("1"))).toBe(false);

@@ -183,8 +183,11 @@ export interface Consumer extends Keeper {
    * counted. Returns the leases that were no longer ours: those must not run.
    */
   begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]>;
-  /** Records outcomes, in one round trip. Returns the leases that were no longer ours: their outcome does not count. */
-  settle(settlements: readonly Settlement[]): Promise<readonly Lease[]>;
+  /**
+   * Records outcomes, in one round trip. Returns the leases that were no longer ours: their outcome does not count. Where the answer to a
+   * round got lost, asking for the same again, before any other of this consumer's, answers as it did the first time.
+   */
+  settle(settlements: readonly Settlement[], round?: number): Promise<readonly Lease[]>;
   /** Takes over up to `max` jobs whose lease was not renewed for `leaseMs`. */
   reclaim(max: number, leaseMs: number): Promise<readonly Lease[]>;
   /** Everything leased to this owner: also what was delivered to a connection that broke before the answer was read. */

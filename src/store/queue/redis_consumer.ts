@@ -76,27 +76,31 @@ export class RedisConsumer implements Consumer {
     }
   }
 
-  async settle(settlements: readonly Settlement[]): Promise<readonly Lease[]> {
+  async settle(settlements: readonly Settlement[], round?: number): Promise<readonly Lease[]> {
     const { stream, started, delayed, delayedJobs, dead, deadJobs, unique, moved } = this.#keys;
     const { progress, cancel, counts } = this.#keys;
+    const asked = round ?? "";
     const lost = await Promise.all([
-      this.#ended("completed", pick(settlements, "completed"), completedRecord),
-      this.#ended("cancelled", pick(settlements, "cancelled"), envelopeAfter),
+      this.#ended("completed", asked, pick(settlements, "completed"), completedRecord),
+      this.#ended("cancelled", asked, pick(settlements, "cancelled"), envelopeAfter),
       this.#fenced(
         scripts.delay,
-        [stream, delayed, delayedJobs, moved, counts, started],
-        [],
+        [stream, delayed, delayedJobs, moved, counts, started, this.#receipt("delay")],
+        [asked],
         pick(settlements, "retryable", "scheduled"),
         (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to), to.to === "retryable" ? 1 : 0],
       ),
-      this.#fenced(scripts.release, [stream, moved, started], [], pick(settlements, "available"), (to) => [
-        idInQueue(to.lease),
-        envelopeAfter(to),
-      ]),
+      this.#fenced(
+        scripts.release,
+        [stream, moved, started, this.#receipt("release")],
+        [asked],
+        pick(settlements, "available"),
+        (to) => [idInQueue(to.lease), envelopeAfter(to)],
+      ),
       this.#fenced(
         scripts.discard,
-        [stream, dead, deadJobs, unique, moved, progress, cancel, counts, started],
-        [this.#limits.deadLettersMax],
+        [stream, dead, deadJobs, unique, moved, progress, cancel, counts, started, this.#receipt("discard")],
+        [asked, this.#limits.deadLettersMax],
         pick(settlements, "discarded"),
         (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
       ),
@@ -107,16 +111,22 @@ export class RedisConsumer implements Consumer {
   /** Jobs that completed or were cancelled, each with the record that is kept of it. */
   #ended<S extends To<"completed" | "cancelled">>(
     outcome: S["to"],
+    round: ScriptArgument,
     settlements: readonly S[],
     recordOf: (settlement: S) => string,
   ): Promise<readonly Lease[]> {
     const { stream, unique, moved, done, doneJobs, progress, cancel, counts, started } = this.#keys;
-    const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts, started];
-    return this.#fenced(scripts.complete, keys, [outcome, this.#limits.completedMax], settlements, (settlement) => {
+    const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts, started, this.#receipt(outcome)];
+    const first = [round, outcome, this.#limits.completedMax];
+    return this.#fenced(scripts.complete, keys, first, settlements, (settlement) => {
       const { lease } = settlement;
       const keepMs = keepMsOf(settlement, this.#limits);
       return [idInQueue(lease), lease.unique ?? "", keepMs, keepMs > 0 ? recordOf(settlement) : ""];
     });
+  }
+
+  #receipt(step: string): string {
+    return `${this.#keys.receipt}:${this.#owner}:${step}`;
   }
 
   begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {

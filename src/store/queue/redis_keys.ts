@@ -19,6 +19,8 @@ export interface QueueKeys {
   readonly cancel: string;
   readonly control: string;
   readonly counts: string;
+  /** With an owner and a step behind it. */
+  readonly receipt: string;
 }
 
 export function keysOf(namespace: string, queue: string): QueueKeys {
@@ -41,6 +43,7 @@ export function keysOf(namespace: string, queue: string): QueueKeys {
     cancel: `${tag}:cancel`,
     control: `${tag}:control`,
     counts: `${tag}:counts`,
+    receipt: `${tag}:receipt`,
   };
 }
 

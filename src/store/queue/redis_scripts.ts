@@ -15,11 +15,13 @@
  *      :progress      hash: id → how far a running job is
  *      :cancel        hash: id → since when a running job is told to stop
  *      :control       hash: paused → since when            :counts        hash: outcome → how many
+ *      :receipt:OWNER:STEP   round and lost entries of the last outcomes a worker recorded, for ten minutes (redis_receipts.ts)
  * Looking at jobs and steering them is redis_inspector_scripts.ts.
  * There is no key for a single job, and the stream is never trimmed: an entry is deleted with its outcome.
  */
 import { script } from "../redis/script.ts";
 import { fence, group } from "./redis_lease_scripts.ts";
+import { receipted } from "./redis_receipts.ts";
 
 export const clock = `
 local function now()
@@ -103,7 +105,7 @@ return math.max(0, math.ceil(nextDue[2] - moment))`);
  * first, last, outcome, most kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
  * lost entries. What can be one command for the batch is one: every job comes through here.
  */
-export const complete = script(`${fence}${clock}${freeUnique}${keepDone}${forgetNotes}
+export const complete = receipted(`${fence}${clock}${freeUnique}${keepDone}${forgetNotes}
 local lost, left, ended, scores, records = {}, {}, {}, {}, {}
 local moment = now()
 for i = 6, #ARGV, 6 do
@@ -134,7 +136,7 @@ return lost`);
  * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts, started. ARGV: owner, first, last, then of each
  * lease entry, deliveries, id, delay in ms, amended envelope, 1 where it counts as retried. Returns lost entries.
  */
-export const delay = script(`${fence}${clock}
+export const delay = receipted(`${fence}${clock}
 local lost = {}
 for i = 4, #ARGV, 6 do
   local id = ARGV[i + 2]
@@ -151,7 +153,7 @@ return lost`);
  * running → available (release). KEYS: stream, moved, started. ARGV: owner, first, last, then of each lease entry, deliveries, id, amended envelope. Returns
  * lost entries.
  */
-export const release = script(`${fence}
+export const release = receipted(`${fence}
 local lost = {}
 for i = 4, #ARGV, 4 do
   if ours(ARGV[i], ARGV[i + 1]) then
@@ -165,7 +167,7 @@ return lost`);
  * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts, started. ARGV: owner, first, last, most dead letters kept,
  * then of each lease entry, deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
  */
-export const discard = script(`${fence}${clock}${freeUnique}${forgetNotes}
+export const discard = receipted(`${fence}${clock}${freeUnique}${forgetNotes}
 local lost, ended = {}, {}
 for i = 5, #ARGV, 5 do
   local entry, id = ARGV[i], ARGV[i + 2]

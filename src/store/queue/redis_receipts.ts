@@ -1,0 +1,27 @@
+/**
+ * Outcomes that a worker records again, because the answer got lost on a connection that broke. The fence alone would tell it that its
+ * leases are gone: they are, by what it recorded itself. So each step leaves a receipt, from which the second time is answered. What the
+ * steps do is redis_scripts.ts.
+ */
+import { type Script, script } from "../redis/script.ts";
+
+/** How long a worker may be without the store and still learn what it had recorded. After that, it counts as lost. */
+const receiptMs = 600_000;
+
+/**
+ * A fenced script that returns lost entries, behind its receipt: the last of its KEYS, one for each owner and kind of step. Its ARGV[4] is
+ * the round, or '' where nobody will ask again; the script itself does not see it.
+ */
+export function receipted(lua: string): Script {
+  return script(`
+local round = table.remove(ARGV, 4)
+local function settle()${lua}
+end
+if round == '' then return settle() end
+local before = {}
+for word in string.gmatch(redis.call('GET', KEYS[#KEYS]) or '', '%S+') do before[#before + 1] = word end
+if table.remove(before, 1) == round then return before end
+local lost = settle()
+redis.call('SET', KEYS[#KEYS], round .. ' ' .. table.concat(lost, ' '), 'PX', ${receiptMs})
+return lost`);
+}
