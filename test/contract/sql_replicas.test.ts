@@ -160,6 +160,50 @@ describe("a replica that", () => {
   });
 });
 
+describe.each([
+  ["sees its receiver", "postgres:harness"],
+  ["may not see its receiver", "plain:harness"],
+])("a replica whose user %s", (_, user) => {
+  const replicaUrls = () => replicas.map(({ url }) => url.replace("postgres:harness", user));
+  beforeAll(async () => {
+    const sql = openSql(primary.url, { applicationName: "direct", poolMax: 1, statementTimeout: 0 });
+    await sql.session((session) =>
+      session.script("drop role if exists plain; create role plain login password 'harness'"),
+    );
+    await sql.close();
+  });
+
+  test("is left once its sender hangs and the primary goes on, and read again after", async () => {
+    await using sql = await opened({ replicaUrls: replicaUrls(), lagMax: 1_000 });
+    await sql.query(q`create table if not exists ticks (n int)`);
+    const senders = await sql.query<{ pid: number }>(q`select pid from pg_stat_replication`);
+    expect(senders).toHaveLength(replicas.length);
+    for (const { pid } of senders) process.kill(pid, "SIGSTOP");
+    try {
+      await sql.query(q`insert into ticks values (1)`);
+      await eventually(async () => (await servers(sql, 10)).every((port) => port === primary.port), {
+        what: "both replicas being left",
+        // Its receiver gives up by itself only after 60 s.
+        timeout: 20_000,
+      });
+    } finally {
+      for (const { pid } of senders) process.kill(pid, "SIGCONT");
+    }
+    await eventually(async () => !(await servers(sql, 10)).includes(primary.port), {
+      what: "the replicas being read again",
+    });
+  });
+
+  test("stays in for longer than the limit of lag while the primary has nothing to send", async () => {
+    await using sql = await opened({ replicaUrls: replicaUrls(), lagMax: 2_000 });
+    // Longer than the limit, and shorter than the half minute after which a receiver itself asks for a word.
+    await Bun.sleep(5_000);
+    await eventually(() => sql.servers.slice(1).every(({ replica }) => replica?.isIn), {
+      what: "both replicas being read from",
+    });
+  });
+});
+
 test("a read that a replica cancels for what it replays is answered by the primary", async () => {
   const hasty = await startReplica(primary, { max_standby_streaming_delay: "0" });
   try {

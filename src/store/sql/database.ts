@@ -12,6 +12,7 @@ import { Pool, type PoolCounts } from "./pool.ts";
 import { hasPassed, type Position } from "./position.ts";
 import { PrimaryPosition } from "./primary_position.ts";
 import type { Reader } from "./reader.ts";
+import { flushedLsn } from "./reception.ts";
 import { Replica } from "./replica.ts";
 import type { Row, ServerState, Sql, SqlOptions, SqlSession, Statement, TransactionOptions } from "./sql.ts";
 import { transaction } from "./transaction.ts";
@@ -38,7 +39,8 @@ export class Database implements Sql {
     this.#primary = new Pool(url, options);
     this.#diverted = new Pool(url, { ...options, poolMax: Math.ceil(poolMax / 2) });
     this.#positions = new PrimaryPosition(this.#primary);
-    this.#replicas = replicaUrls.map((replica) => new Replica(replica, options, lagMax));
+    const askPrimary = () => this.#diverted.shared(flushedLsn);
+    this.#replicas = replicaUrls.map((replica) => new Replica(replica, options, lagMax, askPrimary));
   }
 
   get hasReplicas(): boolean {

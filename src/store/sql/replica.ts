@@ -9,19 +9,24 @@ import { hash32 } from "../../std/hash.ts";
 import { Connection, placeOf } from "./connection.ts";
 import { Pool } from "./pool.ts";
 import { parseLsn, type Position } from "./position.ts";
+import { Reception } from "./reception.ts";
 import { afterPoll, type Poll, type ReplicaState, unknownReplica } from "./replica_state.ts";
 import type { SqlOptions, Statement } from "./sql.ts";
 
 const pollMilliseconds = 250;
 const pollTimeoutMilliseconds = 500;
 
+/** A fraction of the limit of lag, so that a silence is settled before it counts as lag. */
+const silentShare = 1 / 4;
+
 /**
- * A standby that has replayed all it received is not late, however old the last transaction is; unless it receives nothing at all, which
- * it cannot tell from a primary without work: `receiving` does. received_tli is shown to privileged users only.
+ * A standby that has replayed all it received is not late, however old the last transaction is; unless it receives nothing any more, which
+ * reception.ts finds out. received_tli and last_msg_receipt_time are shown to privileged users only (pg_read_all_stats).
  */
 const statement: Statement = {
   text: `select pg_is_in_recovery() as standby, pg_last_wal_replay_lsn()::text as lsn,
-    exists (select from pg_stat_wal_receiver) as receiving,
+    greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text as received,
+    (select extract(epoch from clock_timestamp() - last_msg_receipt_time) * 1000 from pg_stat_wal_receiver)::float8 as silent,
     coalesce((select received_tli from pg_stat_wal_receiver), (select timeline_id from pg_control_checkpoint())) as timeline,
     case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0
       else coalesce(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000, 0) end::float8 as lag`,
@@ -31,7 +36,8 @@ const statement: Statement = {
 interface Row {
   readonly standby: boolean;
   readonly lsn: string | null;
-  readonly receiving: boolean;
+  readonly received: string | null;
+  readonly silent: number | null;
   readonly timeline: number;
   readonly lag: number;
 }
@@ -47,19 +53,21 @@ export class Replica {
   readonly #lagMillisecondsMax: number;
   #state: ReplicaState = unknownReplica;
   #watcher: Connection | undefined;
-  /** When it last received from a primary, and when it had last replayed all it received. */
-  #receivedAt = performance.now();
+  readonly #reception: Reception;
+  /** When it had last replayed all it received. */
   #caughtUpAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 
-  constructor(url: string, options: SqlOptions, lagMillisecondsMax: number) {
+  /** `askPrimary`: how far the primary's log is flushed. */
+  constructor(url: string, options: SqlOptions, lagMillisecondsMax: number, askPrimary: () => Promise<bigint>) {
     this.name = placeOf(url);
     this.id = hash32(this.name).toString(36);
     this.pool = new Pool(url, options);
     this.#url = url;
     this.#options = options;
     this.#lagMillisecondsMax = lagMillisecondsMax;
+    this.#reception = new Reception(askPrimary, lagMillisecondsMax * silentShare, performance.now());
     void this.#watch();
   }
 
@@ -121,16 +129,15 @@ export class Replica {
     }
   }
 
-  #answer({ standby, lsn: text, receiving, timeline, lag }: Row): Poll {
-    const lsn = text === null ? undefined : parseLsn(text);
+  #answer({ standby, lsn: text, received, silent, timeline, lag }: Row): Poll {
+    const lsn = parseLsn(text ?? "");
     if (!standby || lsn === undefined) return { kind: "failure", reason: "it is not a standby" };
     const now = performance.now();
-    if (receiving) this.#receivedAt = now;
     if (lag === 0) this.#caughtUpAt = now;
     // After a quiet hour the first transaction on its way looks an hour late; it cannot be later than when all had been replayed.
     const replayLag = Math.min(lag, now - this.#caughtUpAt);
-    const lagMilliseconds = Math.max(replayLag, now - this.#receivedAt);
-    return { kind: "answer", position: { timeline, lsn }, lagMilliseconds };
+    const silence = this.#reception.silence({ messageAge: silent ?? undefined, lsn: parseLsn(received ?? "") }, now);
+    return { kind: "answer", position: { timeline, lsn }, lagMilliseconds: Math.max(replayLag, silence) };
   }
 
   #connect(): Connection {
