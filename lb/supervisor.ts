@@ -5,10 +5,11 @@
 import type { Config } from "../src/config/options.ts";
 import { version } from "../src/config/version.ts";
 import { serveAdmin } from "../src/ops/admin.ts";
+import type { Heard } from "../src/ops/heard.ts";
 import { Lifecycle } from "../src/ops/lifecycle.ts";
 import { log } from "../src/ops/log.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
-import { Processes } from "../src/ops/processes.ts";
+import { type OnTold, Processes } from "../src/ops/processes.ts";
 import { readinessOf, superviseUntilStopped } from "../src/ops/supervisor.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { type Offices, openOffices } from "./admin/offices.ts";
@@ -18,7 +19,7 @@ import { reload } from "./control/reload.ts";
 import { wantedOf } from "./control/wanted.ts";
 import type { ToControlPlane } from "./data_plane.ts";
 import { publishHealthMetrics } from "./metrics.ts";
-import { sumOfLoads } from "./sum_of_loads.ts";
+import { heardLoads, sumOfLoads } from "./sum_of_loads.ts";
 import type { ServiceLoad } from "./world.ts";
 
 /** Runs until it is told to stop; resolves with the exit code when no child is left. */
@@ -29,13 +30,15 @@ export async function runSupervisor(config: Config, reread: () => Config): Promi
   const succession = new Succession(config, life);
   const offices = openOffices(life, succession);
   const listen = formatHostPort(succession.address);
-  const processes = new Processes(config, { listen }, (what, reply) => {
+  const loads = heardLoads(() => control.world);
+  const onTold: OnTold = (what, reply) => {
     const told = what as ToControlPlane;
     if (told.kind === "started") reply(control.world);
     else control.report(told.report);
-  });
+  };
+  const processes = new Processes(config, { listen }, { onTold, heard: loads });
   return superviseUntilStopped(life, processes, () =>
-    start({ config, reread, life, control, processes, succession, offices }),
+    start({ config, reread, life, control, processes, loads, succession, offices }),
   );
 }
 
@@ -45,11 +48,12 @@ interface Parts {
   readonly life: Lifecycle;
   readonly control: ControlPlane;
   readonly processes: Processes;
+  readonly loads: Heard<readonly ServiceLoad[]>;
   readonly succession: Succession;
   readonly offices: Offices;
 }
 
-async function start({ config, reread, life, control, processes, succession, offices }: Parts): Promise<void> {
+async function start({ config, reread, life, control, processes, loads, succession, offices }: Parts): Promise<void> {
   life.onClose("control plane", () => control.stop());
   life.onClose("processes", () => processes.stop());
   control.start();
@@ -71,7 +75,10 @@ async function start({ config, reread, life, control, processes, succession, off
     controlled: {
       plane: control,
       reload: () => reload(config, reread, control),
-      load: async () => sumOfLoads((await processes.ask("load")) as ServiceLoad[][]),
+      load: async () => {
+        await processes.hear("load", loads);
+        return sumOfLoads(loads.all());
+      },
       about: { version, listen },
     },
   });

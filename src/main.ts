@@ -10,6 +10,7 @@ import type { Command, Config } from "./config/options.ts";
 import { printConfig } from "./config/print.ts";
 import { commit, version } from "./config/version.ts";
 import { configureAccessLog, flushAccessLog } from "./ops/access_log.ts";
+import type { Merges } from "./ops/child_pages.ts";
 import { closeLog, configureLog, log } from "./ops/log.ts";
 import type { Application } from "./runtime/entry.ts";
 import { explain, messageOf, ScaleError } from "./std/errors.ts";
@@ -29,6 +30,12 @@ const programs: { readonly [C in Command]: () => Promise<Program> } = {
   init: async () => (await import("./cli/init.ts")).run,
   control: async () => (await import("./cli/lb.ts")).run,
   postgres: async () => (await import("./cli/postgres.ts")).run,
+};
+
+/** Pages of which each of several processes has a part, and what makes one of them. */
+const mergesOf: { readonly [C in "app" | "worker"]: () => Promise<Merges> } = {
+  app: async () => ({ "/statements": (await import("./runtime/sum_of_shapes.ts")).sumOfShapes }),
+  worker: async () => ({ "/jobs/queues": (await import("../worker/sum_of_overviews.ts")).sumOfOverviews }),
 };
 
 /** Gives a role the module "scale" and a way to its application. */
@@ -72,8 +79,10 @@ function named(config: Config): Config {
 
 /** Of several processes of app or worker, this one may be their supervisor; role lb's is its control plane, and lb/main.ts' business. */
 async function programOf({ command, processes, child }: Config): Promise<Program> {
-  const isSupervisor = processes > 1 && child === undefined && (command === "app" || command === "worker");
-  return isSupervisor ? (await import("./ops/supervisor.ts")).run : programs[command]();
+  if (processes === 1 || child !== undefined || (command !== "app" && command !== "worker")) return programs[command]();
+  const { run } = await import("./ops/supervisor.ts");
+  const merges = await mergesOf[command]();
+  return (supervised) => run(supervised, merges);
 }
 
 function print(text: string): number {

@@ -4,15 +4,11 @@
  * doctor/plan.ts.
  */
 import type { Config } from "../config/options.ts";
-import { running } from "../ops/run_dir.ts";
+import { type Presence, running } from "../ops/run_dir.ts";
+import { type Shape, sumOfShapes } from "../runtime/sum_of_shapes.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { openSql, type Sql, type SqlSession, type Statement } from "../store/sql/sql.ts";
 import { indexFor, type PlanNode, scansOf } from "./doctor/plan.ts";
-
-interface Shape {
-  readonly text: string;
-  readonly times: number;
-}
 
 /** Below this a scan is as fast as an index. */
 const largeRows = 10_000;
@@ -28,10 +24,10 @@ export async function run(config: Config): Promise<number> {
       hint: "--database-url=postgres://… (DATABASE_URL)",
     });
   }
-  const shapes = await shapesSeen(config.runDir);
+  const { shapes, silent } = await shapesSeen(config.runDir);
   const sql = openSql(config.databaseUrl, { applicationName: "scale-doctor", poolMax: 1, statementTimeout });
   try {
-    const findings = [...(await slowStatements(sql, shapes)), ...(await bareForeignKeys(sql))];
+    const findings = [...silent, ...(await slowStatements(sql, shapes)), ...(await bareForeignKeys(sql))];
     print(`${shapes.length} statements looked at, ${findings.length} findings`);
     for (const finding of findings) print(`\n${finding}`);
     return findings.length === 0 ? 0 : 1;
@@ -40,20 +36,39 @@ export async function run(config: Config): Promise<number> {
   }
 }
 
-/** Of every application that runs here, the most used first. */
-async function shapesSeen(runDir: string): Promise<readonly Shape[]> {
+interface Seen {
+  /** The most used first. */
+  readonly shapes: readonly Shape[];
+  /** A finding for each application that did not say. */
+  readonly silent: readonly string[];
+}
+
+/** Of every application that runs here. */
+async function shapesSeen(runDir: string): Promise<Seen> {
   const apps = running(runDir, "app");
   if (apps.length === 0) {
     print(`no application runs with --run-dir=${runDir}: only foreign keys are looked at`);
-    return [];
+    return { shapes: [], silent: [] };
   }
-  const times = new Map<string, number>();
-  for (const { admin } of apps) {
-    const answer = await fetch(`http://${admin}/statements`, { signal: AbortSignal.timeout(answerMilliseconds) });
-    for (const { text, times: more } of (await answer.json()) as readonly Shape[])
-      times.set(text, (times.get(text) ?? 0) + more);
+  const answers = await Promise.all(apps.map(askForShapes));
+  return {
+    shapes: sumOfShapes(answers.filter((answer) => typeof answer !== "string")),
+    silent: answers.filter((answer) => typeof answer === "string"),
+  };
+}
+
+/** Resolves with what is wrong where it does not answer. */
+async function askForShapes({ pid, admin }: Presence): Promise<readonly Shape[] | string> {
+  const url = `http://${admin}/statements`;
+  const finding = (what: string) =>
+    `application ${pid} does not say which statements it sends: ${url} ${what}\n  Fix: a process of this version of scale, alive and ready`;
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(answerMilliseconds) });
+    if (answer.ok) return (await answer.json()) as readonly Shape[];
+    return finding(`answers with status ${answer.status}: ${oneLine(await answer.text())}`);
+  } catch (error) {
+    return finding(`does not answer: ${messageOf(error)}`);
   }
-  return Array.from(times, ([text, count]) => ({ text, times: count })).toSorted((a, b) => b.times - a.times);
 }
 
 async function slowStatements(sql: Sql, shapes: readonly Shape[]): Promise<string[]> {

@@ -1,12 +1,13 @@
 /**
  * The admin listener of every role: alive, ready, metrics, and what else a role shows its operator. On loopback by default; never on
  * the public port. Probes and metrics are for everybody who can reach it; pages, which also change things, only for this machine. One of
- * several processes has no listener: its supervisor asks it and answers for all, without pages.
+ * several processes has no listener: its supervisor asks it and answers for all (child_pages.ts).
  */
 import type { Config } from "../config/options.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { isForeign, isLoopback, namesLoopback } from "../std/foreign.ts";
 import { formatHostPort, type HostPort } from "../std/units.ts";
+import { noSuchPage } from "./child_pages.ts";
 import { registry } from "./metrics.ts";
 import { answerParent } from "./parent.ts";
 
@@ -35,6 +36,8 @@ export interface Answers {
   readonly readiness: () => Readiness | Promise<Readiness>;
   /** As Prometheus reads it. */
   readonly metrics: () => Promise<string>;
+  /** Pages that are not known before they are asked for. */
+  readonly page?: (request: Request) => Promise<Response>;
 }
 
 /** 200 or 503 with the readiness as JSON: the body a person reads and the status a balancer reads. */
@@ -53,7 +56,7 @@ export function startAdmin(
   readiness: () => Readiness,
   pages: AdminPages = {},
 ): Admin {
-  if (config.child !== undefined) return answerParent(readiness);
+  if (config.child !== undefined) return answerParent(readiness, pages);
   return serveAdmin(config.admin, { readiness, metrics: () => registry.metrics() }, pages);
 }
 
@@ -63,8 +66,8 @@ export function serveAdmin({ host, port }: HostPort, answers: Answers, pages: Ad
   return { address: formatHostPort({ host, port: server.port ?? port }), close: () => server.stop(true) };
 }
 
-function serve({ host, port }: HostPort, { readiness, metrics }: Answers, pages: AdminPages): Bun.Server<undefined> {
-  const entrances = Object.keys(pages).filter((path) => !path.includes(".") && path.split("/").length === 2);
+function serve({ host, port }: HostPort, answers: Answers, pages: AdminPages): Bun.Server<undefined> {
+  const { readiness, metrics, page } = answers;
   try {
     return Bun.serve({
       hostname: host.replace(/^\[|\]$/g, ""),
@@ -81,10 +84,7 @@ function serve({ host, port }: HostPort, { readiness, metrics }: Answers, pages:
           GET: async () => new Response(await metrics(), { headers: { "content-type": registry.contentType } }),
         },
       },
-      fetch: () =>
-        new Response(`admin listener: ${["/healthz", "/readyz", "/metrics", ...entrances].join(" ")}\n`, {
-          status: 404,
-        }),
+      fetch: page === undefined ? () => noSuchPage(pages) : guard(page),
     });
   } catch (error) {
     throw new ScaleError(
@@ -102,18 +102,19 @@ type Served = (request: Request, server: Bun.Server<undefined>) => Response | Pr
 
 /** Pages answer this machine only, under its own name, and take nothing from another site's page. */
 function guarded(pages: AdminPages): { [path: string]: { [method: string]: Served } } {
-  const guard =
-    (page: Served): Served =>
-    (request, server) => {
-      const reason = refusal(request, server);
-      return reason === undefined ? page(request, server) : new Response(`${reason}\n`, { status: 403 });
-    };
   return Object.fromEntries(
     Object.entries(pages).map(([path, methods]) => [
       path,
       Object.fromEntries(Object.entries(methods).map(([method, page]) => [method, guard(page)])),
     ]),
   );
+}
+
+function guard(page: Served): Served {
+  return (request, server) => {
+    const reason = refusal(request, server);
+    return reason === undefined ? page(request, server) : new Response(`${reason}\n`, { status: 403 });
+  };
 }
 
 function refusal(request: Request, server: Bun.Server<undefined>): string | undefined {

@@ -6,12 +6,17 @@
 import { withDeadline } from "../std/deadline.ts";
 import { ScaleError } from "../std/errors.ts";
 
-/** "load": of role lb, how busy its services are. */
-export type Question = "readiness" | "metrics" | "load";
+/** "load": of role lb, how busy its services are; "page": what an operator's page says (child_pages.ts). */
+export type Question = "readiness" | "metrics" | "load" | "page";
+
+/** `about`: what the question is about, where that is not all. */
+export interface Asked {
+  readonly question: Question;
+  readonly about?: unknown;
+}
 
 export type ToChild =
-  | { readonly kind: "ask"; readonly id: number; readonly question: Question }
-  | { readonly kind: "tell"; readonly what: unknown };
+  ({ readonly kind: "ask"; readonly id: number } & Asked) | { readonly kind: "tell"; readonly what: unknown };
 
 export type ToParent =
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
@@ -25,16 +30,16 @@ export class Channel {
   #asked = 0;
 
   /** Rejects where no answer comes in time: the child is gone, or its loop is blocked. */
-  async ask(question: Question, milliseconds: number, send: (message: ToChild) => void): Promise<unknown> {
+  async ask(asked: Asked, milliseconds: number, send: (message: ToChild) => void): Promise<unknown> {
     const id = ++this.#asked;
     const answer = Promise.withResolvers<unknown>();
     this.#open.set(id, answer.resolve);
     try {
-      send({ kind: "ask", id, question });
+      send({ kind: "ask", id, ...asked });
       return await withDeadline(
         answer.promise,
         milliseconds,
-        () => new ScaleError("internal", `no answer about its ${question} within ${milliseconds} ms`),
+        () => new ScaleError("internal", `no answer about its ${asked.question} within ${milliseconds} ms`),
       );
     } finally {
       this.#open.delete(id);

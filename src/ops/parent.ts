@@ -1,19 +1,20 @@
 /**
- * A child's end of the channel to its supervisor (channel.ts): it answers about readiness and metrics in place of an admin listener,
- * and hands on what the supervisor tells its role. That a child ends with its supervisor is lifecycle.ts'.
+ * A child's end of the channel to its supervisor (channel.ts): it answers about readiness, metrics and pages in place of an admin
+ * listener, and hands on what the supervisor tells its role. That a child ends with its supervisor is lifecycle.ts'.
  */
 import { ScaleError } from "../std/errors.ts";
-import type { Admin, Readiness } from "./admin.ts";
+import type { Admin, AdminPages, Readiness } from "./admin.ts";
 import type { Question, ToChild, ToParent } from "./channel.ts";
+import { answerPage, type AskedPage } from "./child_pages.ts";
 import { childMetrics } from "./summed_metrics.ts";
 
 type Listener = (what: unknown) => void;
 
 let listener: Listener = () => undefined;
-const answers = new Map<Question, () => unknown>();
+const answers = new Map<Question, (about: unknown) => unknown>();
 
 /** Answers a question of the role's own. */
-export function answerAlso(question: Question, answer: () => unknown): void {
+export function answerAlso(question: Question, answer: (about: unknown) => unknown): void {
   answers.set(question, answer);
 }
 
@@ -28,7 +29,7 @@ export function tellParent(what: unknown): void {
 }
 
 /** Answers the supervisor's questions until closed, which sends the last numbers. */
-export function answerParent(readiness: () => Readiness): Admin {
+export function answerParent(readiness: () => Readiness, pages: AdminPages): Admin {
   if (process.send === undefined) {
     throw new ScaleError(
       "configuration_invalid",
@@ -39,9 +40,10 @@ export function answerParent(readiness: () => Readiness): Admin {
     );
   }
   answers.set("readiness", readiness).set("metrics", childMetrics);
+  answers.set("page", (asked) => answerPage(pages, asked as AskedPage));
   process.on("message", (message: ToChild) => {
     if (message.kind === "tell") listener(message.what);
-    else void answer(message.id, answers.get(message.question)?.());
+    else void answer(message.id, answers.get(message.question)?.(message.about));
   });
   return { address: undefined, close: async () => send({ kind: "last", metrics: await childMetrics() }) };
 }

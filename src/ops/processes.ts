@@ -5,11 +5,12 @@
 import { commandAgain } from "../config/again.ts";
 import { ownEnvironment } from "../config/environment.ts";
 import type { Config, OptionName } from "../config/options.ts";
-import { messageOf } from "../std/errors.ts";
+import { messageOf, ScaleError } from "../std/errors.ts";
 import type { Readiness } from "./admin.ts";
-import { Channel, type Question, type ToParent } from "./channel.ts";
+import { type Asked, Channel, type Question, type ToParent } from "./channel.ts";
+import type { Heard } from "./heard.ts";
 import { log, writeLines } from "./log.ts";
-import { type Numbers, SummedMetrics } from "./summed_metrics.ts";
+import { heardMetrics, metricsText, type Numbers } from "./summed_metrics.ts";
 import { Supervised } from "./supervised.ts";
 
 /** A child whose loop is blocked for longer is not waited for: a scrape has its own deadline. */
@@ -20,19 +21,26 @@ const afterDrainMilliseconds = 10_000;
 /** What a role does with what one of its processes tells; `reply` goes to that one only. */
 export type OnTold = (what: unknown, reply: (what: unknown) => void) => void;
 
-const nobodyListens: OnTold = () => undefined;
+/** What a role has to do with its processes besides. */
+export interface Attending {
+  readonly onTold?: OnTold;
+  /** Learns who runs, so that hear() may be asked for it. */
+  readonly heard?: Pick<Heard<unknown>, "started" | "ended">;
+}
+
+/** Flags that all are started with, whatever the command line says. */
+type Decided = { readonly [N in OptionName]?: string };
 
 export class Processes {
-  readonly #metrics = new SummedMetrics();
+  readonly #metrics = heardMetrics();
   readonly #members: readonly Member[];
   readonly #killAfter: number;
 
-  /** `decided` are flags that all are started with, whatever the command line says. */
-  constructor(config: Config, decided: { readonly [N in OptionName]?: string }, onTold = nobodyListens) {
+  constructor(config: Config, decided: Decided, attending: Attending = {}) {
     this.#killAfter = config.drainDelay + config.drainTimeout + afterDrainMilliseconds;
     this.#members = Array.from(
       { length: config.processes },
-      (_, index) => new Member(config, index + 1, decided, this.#metrics, onTold),
+      (_, index) => new Member(config, index + 1, decided, this.#metrics, attending),
     );
   }
 
@@ -58,14 +66,26 @@ export class Processes {
 
   /** The text for /metrics: of all, with this process's own. */
   async metrics(): Promise<string> {
-    await Promise.all(this.#members.map((member) => member.hearMetrics()));
-    return this.#metrics.text();
+    await this.hear("metrics", this.#metrics);
+    return metricsText(this.#metrics);
+  }
+
+  /** Asks all; of one that does not answer in time, what it said before stays. */
+  async hear<T>(question: Question, heard: Heard<T>): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.hear(question, heard)));
   }
 
   /** The answers of those that answer in time. */
-  async ask(question: Question): Promise<unknown[]> {
-    const answers = await Promise.allSettled(this.#members.map((member) => member.ask(question)));
+  async ask(asked: Asked, milliseconds = answerMilliseconds): Promise<unknown[]> {
+    const answers = await Promise.allSettled(this.#members.map((member) => member.ask(asked, milliseconds)));
     return answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  }
+
+  /** The answer of one that is ready, whichever. Rejects where none is, or it does not answer in time. */
+  async askOne(asked: Asked, milliseconds: number): Promise<unknown> {
+    const one = this.#members.find(({ child }) => child.state === "ready");
+    if (one === undefined) throw new ScaleError("overloaded", "none of the processes is ready");
+    return one.ask(asked, milliseconds);
   }
 
   /** Tells all of them; one that starts later asks. */
@@ -91,15 +111,15 @@ function reasonOf({ state, reason }: Readiness): string {
 class Member {
   readonly child: Supervised;
   readonly #channel = new Channel();
-  readonly #metrics: SummedMetrics;
-  readonly #onTold: OnTold;
+  readonly #metrics: Heard<readonly Numbers[]>;
+  readonly #onTold: OnTold | undefined;
 
   constructor(
     config: Config,
     index: number,
-    decided: { readonly [N in OptionName]?: string },
-    metrics: SummedMetrics,
-    onTold: OnTold,
+    decided: Decided,
+    metrics: Heard<readonly Numbers[]>,
+    { onTold, heard }: Attending,
   ) {
     this.#metrics = metrics;
     this.#onTold = onTold;
@@ -111,8 +131,15 @@ class Member {
       command: commandAgain(config, named),
       env: ownEnvironment(),
       readiness: () => this.readiness(),
-      onMessage: (message: unknown) => this.#received(message as ToParent),
-      onEnded: (pid: number) => metrics.ended(pid),
+      onMessage: (message: unknown, pid: number) => this.#received(message as ToParent, pid),
+      onStarted: (pid: number) => {
+        metrics.started(pid);
+        heard?.started(pid);
+      },
+      onEnded: (pid: number) => {
+        metrics.ended(pid);
+        heard?.ended(pid);
+      },
     };
     this.child = new Supervised(plan, {
       write: (_name, lines) => writeLines(Buffer.from(lines)),
@@ -123,30 +150,29 @@ class Member {
   /** Never rejects. */
   async readiness(): Promise<Readiness> {
     try {
-      return (await this.ask("readiness")) as Readiness;
+      return (await this.ask({ question: "readiness" })) as Readiness;
     } catch (error) {
       return { ready: false, state: "silent", reason: `${this.child.plan.name}: ${messageOf(error)}` };
     }
   }
 
-  /** Asks for its numbers of now; without an answer those known stay. */
-  async hearMetrics(): Promise<void> {
+  async hear<T>(question: Question, heard: Heard<T>): Promise<void> {
     const { pid } = this.child;
     try {
-      const numbers = (await this.ask("metrics")) as readonly Numbers[];
-      if (pid !== undefined) this.#metrics.heard(pid, numbers);
+      const said = (await this.ask({ question })) as T;
+      if (pid !== undefined) heard.heard(pid, said);
     } catch (error) {
       log.debug({ process: this.child.plan.name }, messageOf(error));
     }
   }
 
-  ask(question: Question): Promise<unknown> {
-    return this.#channel.ask(question, answerMilliseconds, (message) => this.child.send(message));
+  ask(asked: Asked, milliseconds = answerMilliseconds): Promise<unknown> {
+    return this.#channel.ask(asked, milliseconds, (message) => this.child.send(message));
   }
 
-  #received(message: ToParent): void {
+  #received(message: ToParent, pid: number): void {
     if (message.kind === "answer") this.#channel.answered(message.id, message.value);
-    else if (message.kind === "tell") this.#onTold(message.what, (what) => this.child.send({ kind: "tell", what }));
-    else if (this.child.pid !== undefined) this.#metrics.heard(this.child.pid, message.metrics as readonly Numbers[]);
+    else if (message.kind === "tell") this.#onTold?.(message.what, (what) => this.child.send({ kind: "tell", what }));
+    else this.#metrics.heard(pid, message.metrics as readonly Numbers[]);
   }
 }

@@ -5,6 +5,7 @@
  */
 import { AggregatorRegistry } from "prom-client";
 
+import { Heard } from "./heard.ts";
 import { isOfSupervisor, registry } from "./metrics.ts";
 
 /** One metric as prom-client writes it as JSON. */
@@ -18,32 +19,16 @@ export async function childMetrics(): Promise<readonly Numbers[]> {
   return (await registry.getMetricsAsJSON()).filter(({ name }) => !isOfSupervisor(name));
 }
 
-/** The numbers of a set of processes that changes. */
-export class SummedMetrics {
-  /** Of each process that runs, as last heard. */
-  readonly #running = new Map<number, readonly Numbers[]>();
-  /** What those that ended had counted. */
-  #ended: readonly Numbers[] = [];
-  /** Its last message may come after its end. */
-  #lastEnded: number | undefined;
+/** For the numbers of processes: what one that ended has counted goes on to count; its gauges end with it. */
+export function heardMetrics(): Heard<readonly Numbers[]> {
+  return new Heard((before = [], last) =>
+    sum([before, last.filter(({ type }) => type !== "gauge")]).getMetricsAsArray(),
+  );
+}
 
-  heard(pid: number, numbers: readonly Numbers[]): void {
-    if (pid !== this.#lastEnded) this.#running.set(pid, numbers);
-  }
-
-  /** What it counted goes on to count; its gauges end with it. */
-  ended(pid: number): void {
-    const counted = (this.#running.get(pid) ?? []).filter(({ type }) => type !== "gauge");
-    this.#running.delete(pid);
-    this.#lastEnded = pid;
-    this.#ended = sum([this.#ended, counted]).getMetricsAsArray();
-  }
-
-  /** The text for /metrics, with this process's own. */
-  async text(): Promise<string> {
-    const own = await registry.getMetricsAsJSON();
-    return sum([own, ...this.#running.values(), this.#ended]).metrics();
-  }
+/** The text for /metrics: of all, with this process's own. */
+export async function metricsText(children: Heard<readonly Numbers[]>): Promise<string> {
+  return sum([await registry.getMetricsAsJSON(), ...children.all()]).metrics();
 }
 
 function sum(all: readonly (readonly Numbers[])[]) {

@@ -25,7 +25,9 @@ export interface Plan {
   /** Asked every few milliseconds until it is ready. Never rejects. */
   readonly readiness: (pid: number) => Promise<Pick<Readiness, "ready" | "reason">>;
   /** Gives the child a channel: what it sends. */
-  readonly onMessage?: (message: unknown) => void;
+  readonly onMessage?: (message: unknown, pid: number) => void;
+  /** Before anything that it sends. */
+  readonly onStarted?: (pid: number) => void;
   /** Once for every child that was started. */
   readonly onEnded?: (pid: number) => void;
 }
@@ -132,7 +134,14 @@ export class Supervised {
 
   /** Throws, with the state as it was, where there is no such program (any more). */
   #spawn(): Child {
-    const child = spawnChild({ ...this.plan, onLines: (lines) => this.#surroundings.write(this.plan.name, lines) });
+    const { name, command, env, onMessage, onStarted } = this.plan;
+    const child: Child = spawnChild({
+      command,
+      env,
+      onLines: (lines) => this.#surroundings.write(name, lines),
+      onMessage: onMessage && ((message) => onMessage(message, child.pid)),
+    });
+    onStarted?.(child.pid);
     this.#child = child;
     this.#state = "starting";
     this.#startedAt = Date.now();

@@ -7,6 +7,7 @@ import { version } from "../config/version.ts";
 import { claimPort } from "../io/port_claim.ts";
 import { formatHostPort } from "../std/units.ts";
 import { type Readiness, serveAdmin } from "./admin.ts";
+import { type Merges, pageOfChildren } from "./child_pages.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { log } from "./log.ts";
 import { warnAboutSharedPort } from "./machine.ts";
@@ -14,13 +15,16 @@ import { publishProcessMetrics } from "./process_metrics.ts";
 import { Processes } from "./processes.ts";
 import { announce } from "./run_dir.ts";
 
-/** Runs until it is told to stop; resolves with the exit code when no child is left, and rejects, as late, where one cannot start. */
-export async function run(config: Config): Promise<number> {
+/**
+ * Runs until it is told to stop; resolves with the exit code when no child is left, and rejects, as late, where one cannot start.
+ * `merges`: of pages of which each process has a part.
+ */
+export async function run(config: Config, merges: Merges): Promise<number> {
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
   const listen = config.command === "app" ? claimPortOf(config, life) : undefined;
   const processes = new Processes(config, listen === undefined ? {} : { listen });
-  return superviseUntilStopped(life, processes, () => start(config, life, processes, listen));
+  return superviseUntilStopped(life, processes, () => start({ config, life, processes, listen, merges }));
 }
 
 /** Whatever ends it, nothing of it is left running. */
@@ -55,11 +59,20 @@ export async function readinessOf(life: Lifecycle, processes: Processes): Promis
   return { ready: ready && life.phase === "ready", state: life.phase, ...rest };
 }
 
-async function start(config: Config, life: Lifecycle, processes: Processes, listen: string | undefined): Promise<void> {
+interface Parts {
+  readonly config: Config;
+  readonly life: Lifecycle;
+  readonly processes: Processes;
+  readonly listen: string | undefined;
+  readonly merges: Merges;
+}
+
+async function start({ config, life, processes, listen, merges }: Parts): Promise<void> {
   const role = config.command;
   const admin = serveAdmin(config.admin, {
     readiness: () => readinessOf(life, processes),
     metrics: () => processes.metrics(),
+    page: (request) => pageOfChildren(processes, merges, request),
   });
   life.onClose("admin", () => admin.close());
   publishProcessMetrics({ version, role, ready: () => life.phase === "ready" });

@@ -5,6 +5,7 @@
  */
 import { counter } from "../ops/metrics.ts";
 import { type Context, currentContext } from "./context.ts";
+import type { Shape } from "./sum_of_shapes.ts";
 
 /** The same shape more often than this within one request is worth a word. */
 const repeatsMax = 10;
@@ -43,7 +44,7 @@ export function noteStatement(text: string): void {
 }
 
 /** Every shape seen by this process and how often. */
-export function statementShapes(): readonly { readonly text: string; readonly times: number }[] {
+export function statementShapes(): readonly Shape[] {
   return Array.from(shapes, ([text, times]) => ({ text, times }));
 }
 

@@ -1,10 +1,14 @@
 /** What the guide's first day warns of, N+1 and missing indexes, is seen while it is small. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 import { openSql } from "../../src/store/sql/sql.ts";
+import { closing, get } from "../harness/balancer.ts";
 import { metric } from "../harness/metrics.ts";
 import { createDatabase } from "../harness/postgres.ts";
 import { runScale, startScale } from "../harness/process.ts";
+import { exchange } from "../harness/raw.ts";
 
 setDefaultTimeout(60_000);
 
@@ -44,26 +48,46 @@ test("the same statement over and over for one answer is counted, and in develop
   expect(await metric(silent.adminUrl, "sql_repeated_statements_total")).toBe(1);
 });
 
-test("scale doctor --database names the index that serves, and is content once it is there", async () => {
+test.each([1, 2])(
+  "scale doctor --database names the index that serves an application of %d processes, until it is there",
+  async (processes) => {
+    const env = { DATABASE_URL: await createDatabase() };
+    await execute(env.DATABASE_URL, schema);
+    await using app = await startScale(["--role=app", entry, "--drain-delay=0", `--processes=${processes}`], { env });
+    for (const path of ["/of/7", "/right"]) await (await fetch(`${app.url}${path}`)).text();
+
+    const before = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
+    expect(before.stdout).toContain(
+      "reads all 50000 rows of posts, sent 1 times:\n  select id from posts where author_id = $1",
+    );
+    expect(before.stdout).toContain("Fix: create index concurrently on posts (author_id)");
+    expect(before.stdout).toContain("the foreign key posts (author_id) has no index");
+    expect(before.code).toBe(1);
+
+    await execute(env.DATABASE_URL, "create index on posts (author_id)");
+    const after = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
+    expect(after.stdout).toContain("0 findings");
+    expect(after.code).toBe(0);
+
+    const alone = await runScale(["doctor"], { env });
+    expect(alone.code).toBe(2);
+    expect(alone.stderr).toContain("scale doctor --database");
+  },
+);
+
+test("what the processes of an application have sent is added up, and one that does not say is a finding", async () => {
   const env = { DATABASE_URL: await createDatabase() };
-  await execute(env.DATABASE_URL, schema);
-  await using app = await startScale(["--role=app", entry, "--drain-delay=0"], { env });
-  for (const path of ["/of/7", "/right"]) await (await fetch(`${app.url}${path}`)).text();
+  await execute(env.DATABASE_URL, `${schema}; create index on posts (author_id)`);
+  await using app = await startScale(["--role=app", entry, "--drain-delay=0", "--processes=2"], { env });
+  // On a connection each, so that the kernel chooses a process anew.
+  for (let n = 0; n < 20; n++) await exchange(app.url, get("/of/7", closing));
+  const shapes = (await (await fetch(`${app.adminUrl}/statements`)).json()) as { text: string; times: number }[];
+  expect(shapes).toContainEqual({ text: "select id from posts where author_id = $1", times: 20 });
 
-  const before = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
-  expect(before.stdout).toContain(
-    "reads all 50000 rows of posts, sent 1 times:\n  select id from posts where author_id = $1",
-  );
-  expect(before.stdout).toContain("Fix: create index concurrently on posts (author_id)");
-  expect(before.stdout).toContain("the foreign key posts (author_id) has no index");
-  expect(before.code).toBe(1);
-
-  await execute(env.DATABASE_URL, "create index on posts (author_id)");
-  const after = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
-  expect(after.stdout).toContain("0 findings");
-  expect(after.code).toBe(0);
-
-  const alone = await runScale(["doctor"], { env });
-  expect(alone.code).toBe(2);
-  expect(alone.stderr).toContain("scale doctor --database");
+  const other = { pid: process.pid, role: "app", admin: new URL(app.url).host };
+  writeFileSync(join(app.runDir, `app-${process.pid}.json`), JSON.stringify(other));
+  const { code, stdout } = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
+  expect(stdout).toContain(`application ${process.pid} does not say which statements it sends`);
+  expect(stdout).toContain("/statements answers with status 404: ");
+  expect(code).toBe(1);
 });

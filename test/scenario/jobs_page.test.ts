@@ -102,6 +102,75 @@ describe("the page", () => {
   });
 });
 
+describe("of several processes", () => {
+  let pair: ScaleProcess;
+  let theirs: Queue;
+  beforeAll(async () => {
+    const { url } = await sharedRedis();
+    const namespace = freshNamespace();
+    theirs = openQueue(url, { namespace });
+    const flags = [
+      `--redis-url=${url}`,
+      `--namespace=${namespace}`,
+      "--concurrency=2",
+      "--prefetch=0",
+      "--drain-timeout=0",
+    ];
+    pair = await startScale(["--role=worker", entry, "--processes=2", ...flags], { scope: currentScope() });
+  });
+  afterAll(async () => {
+    await pair.stop();
+    await theirs.close();
+  });
+  const ask = async (path: string) => (await fetch(`${pair.adminUrl}${path}`)).json() as Promise<unknown>;
+  const steer = (order: string, ids: readonly string[] = []) =>
+    fetch(`${pair.adminUrl}/jobs/steer`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ order, queue: "default", ids }),
+    });
+
+  test("the slots are theirs together, and the jobs of both are listed, shown and cancelled", async () => {
+    const payload = JSON.stringify({ file });
+    const ids = await theirs.enqueue(
+      "default",
+      Array.from({ length: 4 }, () => ({ name: "obedient", payload, delayMs: 0 })),
+    );
+    await eventually(async () => {
+      const { worker: shown } = (await ask("/jobs/queues")) as { worker: object };
+      return Bun.deepEquals(
+        { ...shown, version: "" },
+        { instance: "2 processes", version: "", slotsUsed: 4, slotsMax: 4 },
+      );
+    });
+    const { jobs } = (await ask("/jobs/list?state=running")) as { jobs: readonly { id: string }[] };
+    expect(jobs.map(({ id }) => id).toSorted()).toEqual([...ids].toSorted());
+    expect(await ask(`/jobs/job?id=${ids[0]}`)).toMatchObject({ id: ids[0] });
+    expect(await (await steer("cancel", ids)).json()).toEqual({ outcomes: ids.map(() => "cancelling") });
+    await eventually(async () => (await theirs.stats("default")).running === 0);
+  });
+
+  test("an order is obeyed, one that is none refused, and who may not ask is not answered", async () => {
+    const paused = async () => (await theirs.inspector.overview("default")).pausedAtMs !== undefined;
+    expect((await steer("pause")).status).toBe(200);
+    expect(await paused()).toBe(true);
+    expect((await steer("resume")).status).toBe(200);
+    expect(await paused()).toBe(false);
+    expect((await steer("drop")).status).toBe(400);
+    const foreign = await fetch(`${pair.adminUrl}/jobs/queues`, { headers: { host: "evil.example" } });
+    expect(foreign.status).toBe(403);
+    const nothing = await fetch(`${pair.adminUrl}/nothing`);
+    expect([nothing.status, await nothing.text()]).toEqual([404, "admin listener: /healthz /readyz /metrics /jobs\n"]);
+  });
+
+  browserTest("the page is the same", async () => {
+    await using operator = await person({ width: 1280, height: 860, scheme: "light" });
+    await operator.open(`${pair.adminUrl}/jobs`);
+    await operator.sees("#live", "live");
+    await operator.sees("#worker", "2 processes, 0 of 4 slots busy");
+  });
+});
+
 describe("who may ask", () => {
   const ask = (path: string, init: RequestInit = {}) => fetch(`${worker.adminUrl}${path}`, init);
   const order = (headers: Record<string, string>, body: unknown = { order: "pause", queue: "other" }) =>
