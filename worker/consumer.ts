@@ -12,7 +12,7 @@
 import { log } from "../src/ops/log.ts";
 import type { JobDefinition } from "../src/runtime/jobs.ts";
 import { messageOf } from "../src/std/errors.ts";
-import type { Beginning, Consumer, Lease, Orders, Token } from "../src/store/queue/queue.ts";
+import type { Consumer, Lease, Orders, Token } from "../src/store/queue/queue.ts";
 import { execute, ignoredDeadlineMs, type StopReason } from "./executor.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type Held, Holding } from "./holding.ts";
@@ -25,6 +25,7 @@ import { attemptOf, cancelled, refused, released, type Verdict, verdictOf } from
 import { Settler } from "./settler.ts";
 import type { Slots, SlotUser } from "./slots.ts";
 import { type Solitude, solitudeOf } from "./solitude.ts";
+import { Starts } from "./starts.ts";
 import { Taking } from "./taking.ts";
 
 export interface QueueConsumerOptions {
@@ -45,6 +46,7 @@ export class QueueConsumer implements SlotUser {
   readonly #options: QueueConsumerOptions;
   readonly #gone = new AbortController();
   readonly #settler: Settler;
+  readonly #starts: Starts;
   readonly #progress: Progress;
   readonly #holding: Holding;
   #claimed: Held[] = [];
@@ -60,6 +62,7 @@ export class QueueConsumer implements SlotUser {
     this.#options = options;
     this.#holding = new Holding(heartbeat.table, options.index);
     this.#settler = new Settler(source, this.#gone.signal);
+    this.#starts = new Starts(source, queue, (lost) => this.lose(lost));
     this.#progress = new Progress(source);
     this.taking = new Taking({
       source,
@@ -208,7 +211,7 @@ export class QueueConsumer implements SlotUser {
     for (let idle = this.#claimed.length - started.length; idle > 0; idle--) this.#options.slots.release();
     this.#claimed = [];
     // Not awaited: it is on its way, and a job that was lost is told so by its signal.
-    void this.#note(started.map(({ lease }) => ({ lease, alone: false })));
+    void this.#starts.note(started.map(({ lease }) => ({ lease, alone: false })));
     for (const held of started) void this.#run(held).finally(() => this.#options.slots.release());
   }
 
@@ -219,8 +222,10 @@ export class QueueConsumer implements SlotUser {
     const timer = setTimeout(letOthers, aloneMs);
     try {
       if (this.#draining || !this.#begin(held)) return;
-      if (await this.#note([{ lease: held.lease, alone }])) await this.#run(held);
-      else this.#holding.forget(held);
+      const wants = () => held.phase === "running" && !this.#draining;
+      if (await this.#starts.confirm(() => ({ lease: held.lease, alone }), wants)) await this.#run(held);
+      // Recorded or not: putting it back takes the start away too.
+      else if (held.phase === "running") void this.#settle(held, released(attemptOf(held.lease)), undefined);
     } finally {
       clearTimeout(timer);
       slots.release();
@@ -234,19 +239,6 @@ export class QueueConsumer implements SlotUser {
     if (this.#holding.begin(held, Date.now() + timeoutMs + ignoredDeadlineMs)) return true;
     if (held.phase === "buffered") this.#release(held);
     return false;
-  }
-
-  /** Records that these begin. False where the store did not say that they may. */
-  async #note(beginnings: readonly Beginning[]): Promise<boolean> {
-    if (beginnings.length === 0) return true;
-    try {
-      const lost = await this.source.begin(beginnings);
-      this.lose(lost);
-      return lost.length === 0;
-    } catch (error) {
-      log.debug({ queue: this.queue }, `starts are not recorded: ${messageOf(error)}`);
-      return false;
-    }
   }
 
   async #run(held: Held): Promise<void> {

@@ -34,11 +34,13 @@ export class Holding {
     return this.#held.size;
   }
 
-  /** Holds what was taken. Undefined where we hold it already: it only gets its new token. One that was handed back is new. */
+  /**
+   * Holds what was taken. Undefined where we hold it already: it only gets its new token. One that was handed back is new.
+   */
   add(lease: Lease): Held | undefined {
     const known = this.#held.get(lease.entry);
     if (known !== undefined && !this.#table.isHandedBack(known.place)) {
-      known.lease = lease;
+      known.lease = inTheSameHands(known.lease, lease);
       this.#table.retoken(known.place, lease);
       return undefined;
     }
@@ -116,4 +118,10 @@ export class Holding {
     void late.then(() => (isLate = true));
     while (this.#held.size > 0 && !isLate) await Promise.race([this.change(), late]);
   }
+}
+
+/** Nobody else had it meanwhile, so the start that the store has noted since is that of the attempt in our hands, and stands for no death. */
+function inTheSameHands(held: Lease, taken: Lease): Lease {
+  const { deliveries, starts, alone } = held;
+  return taken.deliveries > deliveries + 1 ? taken : { ...taken, starts, alone };
 }
