@@ -140,8 +140,37 @@ declare module "scale" {
     user(): Promise<string | null>;
     /** Binds the user under a new id; the old id dies at once. */
     login(user: string): Promise<void>;
+    /**
+     * A new id for the session there is; the old id dies at once. For a change of what its user may do (a second factor given, a role
+     * taken or lost); login() does it by itself.
+     */
+    renew(): Promise<void>;
     logout(): Promise<void>;
+    /** Where the user signed in is signed in, last seen first. With `user`: where that user is, in jobs too. */
+    devices(options?: { user?: string }): Promise<readonly Device[]>;
+    /** Ends one of the sessions of the user signed in. False where that user has no session of this id. */
+    logoutDevice(id: string): Promise<boolean>;
+    /** Ends every session of the user signed in, or every one but this. With `user`: of that user, in jobs too. */
+    logoutEverywhere(options?: { keepThis?: boolean } | { user: string }): Promise<void>;
+    /**
+     * A token to put into forms, for clients that send neither Sec-Fetch-Site nor Origin: requests of another site's page that send
+     * either are refused without it. Begins a session where there is none.
+     */
+    csrf(): Promise<string>;
+    /** Throws HttpError 403 unless csrf() gave this token to this session, since its last login or renew(). */
+    checkCsrf(token: string | null | undefined): Promise<void>;
   };
+  interface Device {
+    /** Of the session; it opens nothing. */
+    readonly id: string;
+    /** It is this request's. */
+    readonly isCurrent: boolean;
+    readonly begun: Date;
+    /** To the minute, as are the two below. */
+    readonly seen: Date;
+    readonly ip: string;
+    readonly userAgent: string;
+  }
 
   /** One run of a job's handler. */
   type Attempt = {

@@ -16,6 +16,7 @@ const long: Reasons = {
   "lb/exchange.ts": "the one owner of a request: its phases are understood together",
   "lb/downstream/http1.ts": "a client's connection: its states are understood together",
   "src/config/options.ts": "the table of options: one entry after another",
+  "src/scale.d.ts": "the contract of one module, which scale init writes beside an entry as one file",
 };
 
 /** Those that scale gives to its own children are nobody's business. */

@@ -2,8 +2,9 @@
 import { type Log, log } from "../ops/log.ts";
 import { Consistency } from "../runtime/consistency.ts";
 import type { RequestContext } from "../runtime/context.ts";
-import { type SessionRules, SessionState } from "../runtime/session.ts";
 import { readSessionId } from "../runtime/session_cookie.ts";
+import type { SessionRules } from "../runtime/session_record.ts";
+import { type Caller, SessionState } from "../runtime/session_state.ts";
 import { ScaleError } from "../std/errors.ts";
 import { isForeign } from "../std/foreign.ts";
 import { isSafeRequestId, makeRequestId } from "../std/request_id.ts";
@@ -13,14 +14,14 @@ import type { Deadline } from "./deadlines.ts";
 import { readPosition, writePosition } from "./position.ts";
 
 /** The request's owner. Fields that most requests never ask for (url, signal, log, trace) are made when they do. */
-export class Exchange implements RequestContext, Deadline {
+export class Exchange implements RequestContext, Deadline, Caller {
   readonly kind = "request";
   readonly startedAt = performance.now();
   readonly id: string;
   readonly route: string;
   readonly session: SessionState;
-  /** Made by another site's page, with our session's cookie. */
-  readonly isForged: boolean;
+  /** Made by another site's page. */
+  readonly isForeign: boolean;
   readonly #client: Client;
   readonly #request: Request;
   readonly #hasSession: boolean;
@@ -40,14 +41,22 @@ export class Exchange implements RequestContext, Deadline {
     this.#client = client;
     this.#request = request;
     const sessionId = readSessionId(request.headers.get("cookie"), client.secure);
-    const foreign = isForeign(request, () => this.url.origin);
+    this.isForeign = isForeign(request, () => this.url.origin);
     this.#hasSession = sessionId !== undefined;
-    this.isForged = foreign && this.#hasSession;
-    this.session = new SessionState(sessionId, rules, foreign);
+    this.session = new SessionState(sessionId, rules, this);
+  }
+
+  /** Made by another site's page, with our session's cookie. */
+  get isForged(): boolean {
+    return this.isForeign && this.#hasSession;
   }
 
   get ip(): string {
     return this.#client.ip;
+  }
+
+  get userAgent(): string {
+    return this.#request.headers.get("user-agent") ?? "";
   }
 
   get secure(): boolean {

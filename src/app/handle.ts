@@ -10,7 +10,8 @@ import { countRequest } from "../ops/http_metrics.ts";
 import { log } from "../ops/log.ts";
 import { collect, counter } from "../ops/metrics.ts";
 import { runIn } from "../runtime/context.ts";
-import { sessionCookie } from "../runtime/session_cookie.ts";
+import { keepFromSharedCaches, sessionCookie } from "../runtime/session_cookie.ts";
+import type { SessionRules } from "../runtime/session_record.ts";
 import { repeatedNote } from "../runtime/statements.ts";
 import { networkTest } from "../std/cidr.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
@@ -34,12 +35,15 @@ type Rules = Pick<
   | "bodyBytesMax"
   | "sessionIdleTimeout"
   | "sessionLifetime"
+  | "sessionRotation"
+  | "sessionsPerUserMax"
   | "servedBy"
 >;
 
 /** Serves requests under the limits of the configuration, and knows how many are in flight. */
 export class Serving {
   readonly #rules: Rules;
+  readonly #sessionRules: SessionRules;
   readonly #instance: string;
   readonly #onError: App["error"];
   readonly #upgrades: boolean;
@@ -52,6 +56,7 @@ export class Serving {
 
   constructor(rules: Rules, instance: string, definition: App) {
     this.#rules = rules;
+    this.#sessionRules = sessionRulesOf(rules);
     this.#instance = instance;
     this.#onError = definition.error;
     this.#upgrades = "websocket" in definition;
@@ -62,12 +67,12 @@ export class Serving {
 
   /** Puts the walk around a handler; `route` is its pattern. */
   wrap(route: string, handler: Handler): Handler {
-    const { publicUrl, sessionIdleTimeout: idle, sessionLifetime: lifetime } = this.#rules;
+    const { publicUrl } = this.#rules;
     return (request, server) => {
       const peer = server.requestIP(request)?.address;
       const client = clientOf({ peer, headers: request.headers }, this.#trusted, publicUrl);
       if (!this.#warned && client.ignored) this.#warnIgnored(client.ip);
-      return this.#answer(new Exchange(request, route, client, { idle, lifetime }), request, server, handler);
+      return this.#answer(new Exchange(request, route, client, this.#sessionRules), request, server, handler);
     };
   }
 
@@ -195,9 +200,15 @@ export class Serving {
     if (repeated !== undefined) response.headers.append("server-timing", repeated);
     if (session.cookie !== undefined) {
       response.headers.append("set-cookie", sessionCookie(session.cookie, secure, this.#rules.sessionLifetime));
+      keepFromSharedCaches(response.headers);
     }
     return response;
   }
+}
+
+function sessionRulesOf(rules: Rules): SessionRules {
+  const { sessionIdleTimeout: idle, sessionLifetime: lifetime, sessionRotation: rotation } = rules;
+  return { idle, lifetime, rotation, perUserMax: rules.sessionsPerUserMax };
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -546,6 +546,18 @@ export const options = {
     commands: ["app", "dev"],
     help: "a session this old ends",
   },
+  sessionRotation: {
+    ...kind.duration("1s", "3650d"),
+    default: "1d",
+    commands: ["app", "dev"],
+    help: "a session's id this old is replaced by another; the old one counts until the browser has the new one, and 10 s more",
+  },
+  sessionsPerUserMax: {
+    ...kind.count(1, 1_000),
+    default: "100",
+    commands: ["app", "dev"],
+    help: "sessions of one user; one more ends the one that was used the longest ago",
+  },
 
   // Jobs
   concurrency: { ...kind.count(1, 10_000), default: "10", commands: ["worker", "dev"], help: "jobs run at a time" },

@@ -8,7 +8,7 @@ import type { Log } from "../ops/log.ts";
 import { ScaleError } from "../std/errors.ts";
 import type { Trace } from "../std/traceparent.ts";
 import type { Consistency } from "./consistency.ts";
-import type { SessionState } from "./session.ts";
+import type { SessionState } from "./session_state.ts";
 
 export interface RequestContext {
   readonly kind: "request";

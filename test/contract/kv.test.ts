@@ -118,7 +118,7 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       await kv.hashWrite("h", { set: { start: "1" } }, minute);
       await Promise.all(
         Array.from({ length: 20 }, (_, index) =>
-          (index % 2 ? kv : second).hashWrite("h", { set: { [`f${index}`]: String(index) }, mustExist: true }, minute),
+          (index % 2 ? kv : second).hashWrite("h", { set: { [`f${index}`]: String(index) } }, minute),
         ),
       );
       expect(Object.keys((await kv.hashGetAll("h"))!)).toHaveLength(21);
@@ -130,18 +130,41 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await second.hashGetAll("fields")).toEqual({ b: "2", c: "", __proto__x: "3" });
     });
 
-    test("a hash that was deleted is not resurrected by a parallel write", async () => {
-      await kv.hashWrite("session", { set: { user: "7" } }, minute);
+    test("a change that expects a value is made only while the hash has it: not after another change, nor after its end", async () => {
+      const onlyIf = { field: "epoch", value: "1" };
+      await kv.hashWrite("session", { set: { epoch: "1", user: "7", "": "" } }, minute);
+      expect(await second.hashWrite("session", { set: { cart: "1" }, delete: ["user"], onlyIf }, minute)).toBe(true);
+      expect(await kv.hashGetAll("session")).toEqual({ epoch: "1", cart: "1", "": "" });
+      expect(await kv.hashWrite("session", { delete: ["cart"], onlyIf: { field: "", value: "" } }, minute)).toBe(true);
+      await second.hashWrite("session", { set: { epoch: "2" } }, minute);
+      expect(await kv.hashWrite("session", { set: { late: "1" }, delete: [""], onlyIf }, minute)).toBe(false);
+      expect(await kv.hashGetAll("session")).toEqual({ epoch: "2", "": "" });
       await second.delete(["session"]);
-      expect(await kv.hashWrite("session", { set: { cart: "1" }, mustExist: true }, minute)).toBe(false);
+      expect(await kv.hashWrite("session", { set: { epoch: "1" }, onlyIf }, minute)).toBe(false);
       expect(await kv.hashGetAll("session")).toBeNull();
+    });
+
+    test("of many changes that expect the same value exactly one is made", async () => {
+      await kv.hashWrite("raced", { set: { n: "0" } }, minute);
+      const made = await Promise.all(
+        Array.from({ length: 20 }, (_, index) =>
+          (index % 2 ? kv : second).hashWrite(
+            "raced",
+            { set: { n: `by ${index}` }, onlyIf: { field: "n", value: "0" } },
+            minute,
+          ),
+        ),
+      );
+      expect(made.filter(Boolean)).toHaveLength(1);
+      expect(await kv.hashGetAll("raced")).toEqual({ n: `by ${made.indexOf(true)}` });
     });
 
     test("a hash without fields does not exist", async () => {
       await kv.hashWrite("bare", { set: { a: "1" } }, minute);
       await kv.hashWrite("bare", { delete: ["a"] }, minute);
       expect(await kv.hashGetAll("bare")).toBeNull();
-      expect(await kv.hashWrite("bare", { set: { b: "1" }, mustExist: true }, minute)).toBe(false);
+      const onlyIf = { field: "a", value: "1" };
+      expect(await kv.hashWrite("bare", { set: { b: "1" }, onlyIf }, minute)).toBe(false);
     });
 
     test("a write starts the hash's time again", async () => {
@@ -150,30 +173,6 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       await kv.hashWrite("ends", { set: { a: "1" } }, 40);
       await until(async () => (await kv.hashGetAll("ends")) === null);
       expect(await kv.hashGetAll("sliding")).toEqual({ a: "1", b: "1" });
-    });
-
-    test("a moved hash keeps its fields under the new key, and the old key is dead at once", async () => {
-      await kv.hashWrite("old", { set: { cart: "3", user: "" } }, minute);
-      await kv.hashWrite("new", { set: { stranger: "1" } }, minute);
-      expect(await kv.hashMove("old", "new", { set: { user: "7" }, mustExist: true }, minute)).toBe(true);
-      expect(await second.hashGetAll("old")).toBeNull();
-      expect(await second.hashGetAll("new")).toEqual({ cart: "3", user: "7" });
-    });
-
-    test("moving what is not there writes the new hash, unless it must exist", async () => {
-      expect(await kv.hashMove("gone", "n1", { set: { user: "7" }, mustExist: true }, minute)).toBe(false);
-      expect(await kv.hashGetAll("n1")).toBeNull();
-      expect(await kv.hashMove("gone", "n1", { set: { user: "7" } }, minute)).toBe(true);
-      expect(await kv.hashGetAll("n1")).toEqual({ user: "7" });
-    });
-
-    test("of two moves of one hash exactly one wins", async () => {
-      await kv.hashWrite("raced", { set: { a: "1" } }, minute);
-      const won = await Promise.all([
-        kv.hashMove("raced", "w1", { mustExist: true }, minute),
-        second.hashMove("raced", "w2", { mustExist: true }, minute),
-      ]);
-      expect(won.filter(Boolean)).toHaveLength(1);
     });
 
     test("a bucket gives out exactly its tokens over all processes, then says how long to wait", async () => {

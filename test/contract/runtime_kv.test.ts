@@ -1,44 +1,17 @@
-/** Sessions, cache and limits as an application sees them, on every form of key-value store. */
+/** Cache and limits as an application sees them, on every form of key-value store. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 
 import type { Config } from "../../src/config/options.ts";
-import { log } from "../../src/ops/log.ts";
 import { cache } from "../../src/runtime/cache.ts";
-import { Consistency } from "../../src/runtime/consistency.ts";
-import { runIn } from "../../src/runtime/context.ts";
 import { HttpError } from "../../src/runtime/http_error.ts";
 import { JsonText } from "../../src/runtime/json_text.ts";
 import { limit } from "../../src/runtime/limit.ts";
 import { closeStores, openStores } from "../../src/runtime/runtime.ts";
-import { session, SessionState } from "../../src/runtime/session.ts";
-import { traceOf } from "../../src/std/traceparent.ts";
 import { eventually } from "../harness/eventually.ts";
 import { freshNamespace } from "../harness/redis.ts";
 import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
-
-const rules = { idle: 60_000, lifetime: 600_000 };
-
-/** Runs `body` as one request that came with the given session id. */
-function asRequest<T>(
-  id: string | undefined,
-  body: (state: SessionState) => Promise<T>,
-  sessionRules = rules,
-): Promise<T> {
-  const state = new SessionState(id, sessionRules);
-  const { signal } = new AbortController();
-  const url = new URL("http://localhost/");
-  const client = { id: "r", ip: "127.0.0.1", secure: false, url, signal, log, trace: traceOf(undefined) };
-  const consistency = new Consistency(undefined, id !== undefined);
-  return runIn({ kind: "request", ...client, session: state, consistency }, () => body(state));
-}
-
-/** The id that a response would give to the browser. */
-function cookieOf(state: SessionState): string {
-  if (typeof state.cookie !== "string") throw new Error("no cookie was set");
-  return state.cookie;
-}
 
 for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`on ${driver}`, () => {
@@ -46,140 +19,6 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       openStores({ redisUrl: await urlOf(), namespace: freshNamespace(), cacheTimeout: 2_000 } as Config);
     });
     afterAll(closeStores);
-
-    test("a request that sets nothing stores nothing and sends no cookie", async () => {
-      await asRequest(undefined, async (state) => {
-        expect(await session.get("cart")).toBeUndefined();
-        expect(await session.user()).toBeNull();
-        await session.delete("cart");
-        expect(state.cookie).toBeUndefined();
-      });
-    });
-
-    test("what one request sets the next one reads", async () => {
-      const id = await asRequest(undefined, async (state) => {
-        await session.set("cart", ["book", 2]);
-        return cookieOf(state);
-      });
-      await asRequest(id, async (state) => {
-        expect(await session.get("cart")).toEqual(["book", 2]);
-        await session.delete("cart");
-        expect(await session.get("cart")).toBeUndefined();
-        expect(state.cookie).toBeUndefined();
-      });
-    });
-
-    test("two requests at a time keep each other's fields", async () => {
-      const id = await asRequest(undefined, async (state) => {
-        await session.set("first", 0);
-        return cookieOf(state);
-      });
-      await Promise.all(Array.from({ length: 20 }, (_, n) => asRequest(id, () => session.set(`field${n}`, n))));
-      await asRequest(id, async () => {
-        for (let n = 0; n < 20; n++) expect(await session.get<number>(`field${n}`)).toBe(n);
-      });
-    });
-
-    test("two fields set at a time by a request without a session begin one session", async () => {
-      const id = await asRequest(undefined, async (state) => {
-        await Promise.all([session.set("a", 1), session.set("b", 2)]);
-        return cookieOf(state);
-      });
-      await asRequest(id, async () =>
-        expect([await session.get<number>("a"), await session.get<number>("b")]).toEqual([1, 2]),
-      );
-    });
-
-    test("another user who signs in on the same browser does not get what the first one had", async () => {
-      const first = await asRequest(undefined, async (state) => {
-        await session.login("1");
-        await session.set("draft", "private");
-        return cookieOf(state);
-      });
-      const second = await asRequest(first, async (state) => {
-        await session.login("2");
-        return cookieOf(state);
-      });
-      await asRequest(second, async () => expect(await session.get("draft")).toBeUndefined());
-      await asRequest(first, async () => expect(await session.user()).toBeNull());
-    });
-
-    test("a session in use slides on, however short its idle time", async () => {
-      const idle = { idle: 400, lifetime: 60_000 };
-      const login = async (state: SessionState) => {
-        await session.login("1");
-        return cookieOf(state);
-      };
-      const id = await asRequest(undefined, login, idle);
-      const until = Date.now() + 1_200;
-      while (Date.now() < until) {
-        expect(await asRequest(id, () => session.user(), idle)).toBe("1");
-        await Bun.sleep(50);
-      }
-    });
-
-    test("another site's page may not begin a session", async () => {
-      const state = new SessionState(undefined, rules, true);
-      await expect(state.login("1")).rejects.toMatchObject({ status: 403 });
-      await expect(state.set("a", 1)).rejects.toMatchObject({ status: 403 });
-      expect(state.cookie).toBeUndefined();
-    });
-
-    test("login gives a new id that keeps the fields, and the old id dies at once", async () => {
-      const before = await asRequest(undefined, async (state) => {
-        await session.set("cart", "book");
-        return cookieOf(state);
-      });
-      const after = await asRequest(before, async (state) => {
-        await session.login("42");
-        return cookieOf(state);
-      });
-      expect(after).not.toBe(before);
-      await asRequest(after, async () => {
-        expect(await session.user()).toBe("42");
-        expect(await session.get<string>("cart")).toBe("book");
-      });
-      await asRequest(before, async () => {
-        expect(await session.user()).toBeNull();
-        expect(await session.get("cart")).toBeUndefined();
-      });
-    });
-
-    test("after logout the id is worth nothing, not even to a request already under way", async () => {
-      const id = await asRequest(undefined, async (state) => {
-        await session.login("42");
-        return cookieOf(state);
-      });
-      await asRequest(id, async (slow) => {
-        expect(await session.user()).toBe("42");
-        await asRequest(id, async (state) => {
-          await session.logout();
-          expect(state.cookie).toBeNull();
-        });
-        await session.set("late", 1);
-        expect(cookieOf(slow)).not.toBe(id);
-      });
-      await asRequest(id, async () => expect(await session.user()).toBeNull());
-    });
-
-    test("an id nobody was given opens nothing", async () => {
-      await asRequest("A".repeat(43), async () => expect(await session.user()).toBeNull());
-    });
-
-    test("a session ends when it is idle too long, and when it is too old however busy", async () => {
-      const started = async (state: SessionState) => {
-        await session.login("42");
-        return cookieOf(state);
-      };
-      const idle = await asRequest(undefined, started, { idle: 30, lifetime: 60_000 });
-      const old = await asRequest(undefined, started, { idle: 60_000, lifetime: 30 });
-      const gone = (id: string) => asRequest(id, () => session.user(), { idle: 60_000, lifetime: 30 });
-      const deadline = Date.now() + 5_000;
-      while ((await asRequest(idle, () => session.user())) !== null || (await gone(old)) !== null) {
-        if (Date.now() > deadline) throw new Error("the sessions did not end");
-        await Bun.sleep(5);
-      }
-    });
 
     test("a cached value is loaded once, and looks the same on the miss as on the hit", async () => {
       let loads = 0;

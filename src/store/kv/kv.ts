@@ -10,8 +10,8 @@
 export interface HashChange {
   readonly set?: { readonly [field: string]: string };
   readonly delete?: readonly string[];
-  /** Do nothing unless the hash exists: what was deleted by one request is not resurrected by another. */
-  readonly mustExist?: boolean;
+  /** Do nothing unless this field has this value: so that one request neither brings back nor overwrites what another one ended. */
+  readonly onlyIf?: { readonly field: string; readonly value: string };
 }
 
 export interface TokenRule {
@@ -56,10 +56,8 @@ export interface Kv {
 
   /** All fields, or null where there is no such hash. A hash without fields does not exist. */
   hashGetAll(key: string): Promise<{ readonly [field: string]: string } | null>;
-  /** Applies a change at once and starts the time to live again. False where `mustExist` stopped it. */
+  /** Applies a change at once and starts the time to live again. False where `onlyIf` stopped it. */
   hashWrite(key: string, change: HashChange, ttlMs: number): Promise<boolean>;
-  /** Moves a hash to a new key and applies a change, in one step: the old key is gone. False where `mustExist` stopped it. */
-  hashMove(from: string, to: string, change: HashChange, ttlMs: number): Promise<boolean>;
 
   /** Takes a token from the bucket of that key; a new bucket is full. */
   takeToken(key: string, rule: TokenRule): Promise<TokenVerdict>;

@@ -22,30 +22,18 @@ local version = string.format('%.0f', math.max(clock, before + 1))
 redis.call('SET', KEYS[1], version, 'PX', ARGV[1])
 return version`);
 
-/** What hashWrite and hashMove share. ARGV: ttl in ms, number of fields to set, then field and value of each, then fields to delete. */
-const applyChange = `
-local function apply(key)
-  local last = 2 + 2 * ARGV[2]
-  for i = 3, last, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
-  for i = last + 1, #ARGV do redis.call('HDEL', key, ARGV[i]) end
-  redis.call('PEXPIRE', key, ARGV[1])
-end`;
-
-/** KEYS: key. */
-const hashWriteScript = script(`${applyChange} apply(KEYS[1]) return 1`);
-const hashWriteExistingScript = script(`${applyChange}
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-apply(KEYS[1]) return 1`);
-
-/** KEYS: from, to. Nothing of what may lie at the new key survives. */
-const hashMoveScript = script(`${applyChange}
-redis.call('DEL', KEYS[2])
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
-apply(KEYS[2]) return 1`);
-const hashMoveExistingScript = script(`${applyChange}
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('RENAME', KEYS[1], KEYS[2])
-apply(KEYS[2]) return 1`);
+/**
+ * KEYS: hash. ARGV: ttl in ms, number of fields to set, then field and value of each, number of fields to delete, then these, then
+ * field and value that the hash must have, if any.
+ */
+const hashWriteScript = script(`
+local set = 2 + 2 * ARGV[2]
+local deleted = set + 1 + ARGV[set + 1]
+if #ARGV > deleted and redis.call('HGET', KEYS[1], ARGV[deleted + 1]) ~= ARGV[deleted + 2] then return 0 end
+for i = 3, set, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = set + 2, deleted do redis.call('HDEL', KEYS[1], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return 1`);
 
 /** KEYS: bucket. ARGV: max, per in ms. Returns 0, or the wait in ms. token_bucket.ts says the same in TypeScript. */
 const takeTokenScript = script(`
@@ -152,7 +140,7 @@ export class RedisKv implements Kv {
   }
 
   async increment(key: string, ttlMs: number): Promise<string> {
-    return String(await this.#script("move a version", incrementScript, [key], [wholeMs(ttlMs)]));
+    return String(await this.#script("move a version", incrementScript, key, [wholeMs(ttlMs)]));
   }
 
   async hashGetAll(key: string): Promise<{ readonly [field: string]: string } | null> {
@@ -161,19 +149,11 @@ export class RedisKv implements Kv {
   }
 
   async hashWrite(key: string, change: HashChange, ttlMs: number): Promise<boolean> {
-    const chosen = change.mustExist ? hashWriteExistingScript : hashWriteScript;
-    return (await this.#script("write a hash", chosen, [key], changeArguments(change, ttlMs))) === 1;
-  }
-
-  async hashMove(from: string, to: string, change: HashChange, ttlMs: number): Promise<boolean> {
-    const chosen = change.mustExist ? hashMoveExistingScript : hashMoveScript;
-    return (await this.#script("move a hash", chosen, [from, to], changeArguments(change, ttlMs))) === 1;
+    return (await this.#script("write a hash", hashWriteScript, key, changeArguments(change, ttlMs))) === 1;
   }
 
   async takeToken(key: string, rule: TokenRule): Promise<TokenVerdict> {
-    const waitMs = numberOf(
-      await this.#script("take a token", takeTokenScript, [key], [rule.max, wholeMs(rule.perMs)]),
-    );
+    const waitMs = numberOf(await this.#script("take a token", takeTokenScript, key, [rule.max, wholeMs(rule.perMs)]));
     return waitMs === 0 ? { allowed: true } : { allowed: false, retryAfterMs: waitMs };
   }
 
@@ -186,14 +166,8 @@ export class RedisKv implements Kv {
     return Promise.resolve();
   }
 
-  #script(
-    what: string,
-    chosen: Script,
-    keys: readonly string[],
-    args: readonly ScriptArgument[],
-  ): Promise<ScriptReply> {
-    const names = keys.map((key) => this.#name(key));
-    return this.#connection.run(what, (client) => chosen(client, names, args));
+  #script(what: string, chosen: Script, key: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
+    return this.#connection.run(what, (client) => chosen(client, [this.#name(key)], args));
   }
 
   /** Runs a script on a value and the claim to make it. */
@@ -215,7 +189,8 @@ function wholeMs(milliseconds: number): number {
   return Math.max(1, Math.ceil(milliseconds));
 }
 
-function changeArguments(change: HashChange, ttlMs: number): ScriptArgument[] {
-  const set = Object.entries(change.set ?? {});
-  return [wholeMs(ttlMs), set.length, ...set.flat(), ...(change.delete ?? [])];
+function changeArguments({ set = {}, delete: deleted = [], onlyIf }: HashChange, ttlMs: number): ScriptArgument[] {
+  const fields = Object.entries(set);
+  const condition = onlyIf === undefined ? [] : [onlyIf.field, onlyIf.value];
+  return [wholeMs(ttlMs), fields.length, ...fields.flat(), deleted.length, ...deleted, ...condition];
 }

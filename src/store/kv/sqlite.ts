@@ -127,17 +127,8 @@ export class SqliteKv implements Kv {
   async hashWrite(key: string, change: HashChange, ttlMs: number): Promise<boolean> {
     return this.#store.transaction("write a hash", (database) => {
       const fields = readFields(database, this.#name(key));
-      if (fields === null && change.mustExist) return false;
+      if (change.onlyIf && fields?.[change.onlyIf.field] !== change.onlyIf.value) return false;
       return writeFields(database, this.#name(key), changed(fields, change), ttlMs);
-    });
-  }
-
-  async hashMove(from: string, to: string, change: HashChange, ttlMs: number): Promise<boolean> {
-    return this.#store.transaction("move a hash", (database) => {
-      const fields = readFields(database, this.#name(from));
-      if (fields === null && change.mustExist) return false;
-      database.query(deleteKey).run(this.#name(from));
-      return writeFields(database, this.#name(to), changed(fields, change), ttlMs);
     });
   }
 
