@@ -481,7 +481,7 @@ export const options = {
     ...kind.duration("0", "24d"),
     default: "30s",
     commands: runtime,
-    help: "a statement that runs longer is cancelled; 0: none is",
+    help: "a statement that runs longer is cancelled by the server; a connection that owes an answer 5 s longer is given up; 0: none is",
   },
   repeatedStatements: {
     ...kind.choice("count", "warn"),

@@ -6,6 +6,7 @@ import { Reader } from "../../src/store/sql/reader.ts";
 import { openSql, type Sql, type SqlOptions } from "../../src/store/sql/sql.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type PostgresCluster, type Replica, startPostgres, startReplica } from "../harness/postgres.ts";
+import { childrenOf } from "../harness/proc.ts";
 
 setDefaultTimeout(60_000);
 
@@ -103,7 +104,7 @@ describe("a replica that", () => {
     const [paused] = replicas;
     process.kill(paused!.pid(), "SIGSTOP");
     // Its backends are processes of their own: they stop with the postmaster's whole group only.
-    const backends = await backendsOf(paused!);
+    const backends = childrenOf(paused!.pid());
     for (const pid of backends) process.kill(pid, "SIGSTOP");
     try {
       const answers = await servers(sql, 50);
@@ -227,13 +228,3 @@ test("a read that a replica cancels for what it replays is answered by the prima
     await hasty.remove();
   }
 });
-
-/** Processes of a server besides the postmaster. */
-async function backendsOf(server: PostgresCluster): Promise<number[]> {
-  const { stdout } = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(server.pid())]);
-  return stdout
-    .toString()
-    .split("\n")
-    .map(Number)
-    .filter((pid) => pid > 0);
-}

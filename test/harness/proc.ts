@@ -29,6 +29,16 @@ export function processesBy(name: string): ReadonlyMap<string, readonly number[]
   return found;
 }
 
+/** Process ids of what it has started: the backends of a PostgreSQL, for one. */
+export function childrenOf(pid: number): readonly number[] {
+  const { stdout } = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(pid)]);
+  return stdout
+    .toString()
+    .split("\n")
+    .map(Number)
+    .filter((child) => child > 0);
+}
+
 /** The command line of a process, for messages. */
 export function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();

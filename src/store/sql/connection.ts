@@ -11,7 +11,7 @@ import postgres from "postgres";
 
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
-import { type Effect, endsConnection, sqlFailure } from "./errors.ts";
+import { type Effect, endsConnection, silent, sqlFailure } from "./errors.ts";
 import type { SqlParameter, SqlSession, Statement } from "./sql.ts";
 import { parametersOf, types } from "./types.ts";
 
@@ -50,6 +50,11 @@ export class Connection implements SqlSession {
   #state: "connecting" | "ready" | "lost" = "connecting";
   #hasOpened = false;
   #isInTransaction = false;
+  /** Statements sent, and those of them that were answered or failed. */
+  #sent = 0;
+  #answers = 0;
+  /** Milliseconds without an answer after which it was given up. */
+  #silentFor: number | undefined;
   /** Whether this is the primary; undefined where nobody asked. */
   readonly #checked: Promise<void> | undefined;
   readonly #client: postgres.Sql;
@@ -78,6 +83,15 @@ export class Connection implements SqlSession {
     return this.#hasOpened;
   }
 
+  /** Grows with each answer. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  get owesAnswer(): boolean {
+    return this.#sent > this.#answers;
+  }
+
   query<R extends object>({ text, parameters }: Statement): Promise<R[]> {
     return this.#run(text, parameters, this.#mayPrepare(text) ? prepared : unprepared) as unknown as Promise<R[]>;
   }
@@ -101,6 +115,12 @@ export class Connection implements SqlSession {
 
   async ping(): Promise<void> {
     await this.query({ text: "select 1", parameters: [] });
+  }
+
+  /** The server owes answers and gives none: what was sent fails now, and nothing more is sent. */
+  giveUp(milliseconds: number): void {
+    this.#silentFor = milliseconds;
+    void this.#lose(0, true);
   }
 
   /** Ends it once what was sent is answered, or after `seconds`. Idempotent. */
@@ -134,6 +154,7 @@ export class Connection implements SqlSession {
 
   async #send(text: string, parameters: readonly SqlParameter[], how: How): Promise<postgres.RowList<postgres.Row[]>> {
     if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text, "nothing");
+    this.#sent++;
     try {
       const result = await this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
       if (!Array.isArray(result)) throw await this.#refuseCopy(result);
@@ -142,7 +163,10 @@ export class Connection implements SqlSession {
     } catch (error) {
       if (endsConnection(error)) void this.#lose();
       else this.#opened();
+      if (this.#silentFor !== undefined) throw silent(this.place, this.#silentFor, this.#effectOf(text));
       throw sqlFailure(error, this.place, text, this.#effectOf(text));
+    } finally {
+      this.#answers++;
     }
   }
 
@@ -158,10 +182,10 @@ export class Connection implements SqlSession {
   }
 
   /** Other statements that were sent still get their answer, or their error from the driver; after `seconds` always the error. */
-  #lose(seconds?: number): Promise<void> {
+  #lose(seconds?: number, unasked = seconds === undefined || !this.#hasOpened): Promise<void> {
     if (this.lost) return Promise.resolve();
     this.#state = "lost";
-    this.#onLost(seconds === undefined || !this.#hasOpened);
+    this.#onLost(unasked);
     return this.#client.end(seconds === undefined ? {} : { timeout: seconds }).catch(() => undefined);
   }
 

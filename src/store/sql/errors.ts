@@ -125,6 +125,12 @@ function refused(
   );
 }
 
+/** The error to throw for a statement whose server has said nothing for so long. */
+export function silent(place: string, milliseconds: number, effect: Effect): ScaleError {
+  const reason = `no answer within ${milliseconds} ms, longer than any statement may take (--sql-statement-timeout)`;
+  return gone(place, reason, "", effect);
+}
+
 function gone(place: string, reason: string, code: string, effect: Effect): ScaleError {
   return effect === "nothing" ? unavailable(place, reason, code) : unknownOutcome(place, reason, code);
 }

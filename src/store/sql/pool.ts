@@ -8,6 +8,7 @@ import { messageOf, ScaleError } from "../../std/errors.ts";
 import { Connection, placeOf } from "./connection.ts";
 import { isNotPrimary } from "./errors.ts";
 import { Hosts } from "./hosts.ts";
+import { SilenceWatch } from "./silence.ts";
 import type { SqlOptions } from "./sql.ts";
 
 /** Statements in flight on one connection: a short one behind a long one waits for it, so few. */
@@ -50,15 +51,20 @@ export class Pool {
   readonly #pipelineMax: number;
   readonly #slots = new Set<Slot>();
   readonly #waiting: Waiter[] = [];
+  /** Those of sessions, which may set a statement_timeout of their own. */
+  readonly #unhurried = new WeakSet<Connection>();
   #begun = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
+  readonly #silence: SilenceWatch | undefined;
 
   constructor(url: string, options: SqlOptions) {
     this.#url = url;
     this.#hosts = new Hosts(url);
     this.#options = options;
     this.#pipelineMax = options.pipelineMax ?? pipelineMaxDefault;
+    const { statementTimeout } = options;
+    if (statementTimeout > 0) this.#silence = new SilenceWatch(statementTimeout, () => this.#hurried());
   }
 
   /** Of the server that connections go to now. */
@@ -109,6 +115,7 @@ export class Pool {
   /** Like `lent`; the connection is closed afterwards, and its state with it. */
   session<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
     return this.lent(async (connection) => {
+      this.#unhurried.add(connection);
       try {
         return await body(connection);
       } finally {
@@ -127,6 +134,10 @@ export class Pool {
     return this.#closing;
   }
 
+  *#hurried(): Iterable<Connection> {
+    for (const { connection } of this.#slots) if (!this.#unhurried.has(connection)) yield connection;
+  }
+
   async #close(): Promise<void> {
     for (const waiter of this.#waiting.splice(0)) {
       clearTimeout(waiter.timer);
@@ -138,6 +149,7 @@ export class Pool {
     this.#admitNext();
     await Promise.race([idle, deadline.promise]);
     clearTimeout(timer);
+    this.#silence?.stop();
     await Promise.all([...this.#slots].map((slot) => slot.connection.close(0)));
   }
 
