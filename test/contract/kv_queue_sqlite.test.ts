@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 
 import { openKv } from "../../src/store/kv/open.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
+import type { Lease } from "../../src/store/queue/queue.ts";
 
 const directory = mkdtempSync(`${tmpdir()}/scale-sqlite-`);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -107,6 +108,65 @@ test("what leads to a job, and what was said of it, goes with it", async () => {
   for (const table of ["job_entry", "job_progress", "job_cancel", "job"]) expect(rows(table)).toEqual([]);
   database.close();
   await queue.close();
+});
+
+test("how many jobs are in each state is counted beside every change, and once in a file that had no count", async () => {
+  const path = `${directory}/depth.db`;
+  let queue = openQueue(`file:${path}`, { namespace: "n" });
+  const look = new Database(path);
+  const counted = () => look.query("SELECT state, jobs FROM queue_depth WHERE jobs <> 0 ORDER BY state").values();
+  const rows = () => look.query("SELECT state, count(*) FROM job GROUP BY state ORDER BY state").values();
+  const consumer = queue.consumer("q", "ours");
+  await queue.enqueue(
+    "q",
+    Array.from({ length: 9 }, (_, index) => ({ name: "j", payload: "{}", delayMs: index < 2 ? 1 : 0 })),
+  );
+  expect(counted()).toEqual(rows());
+  const leases = await consumer.take(6, 1_000, new AbortController().signal);
+  const [a, b, c, d, e] = leases as [Lease, Lease, Lease, Lease, Lease, Lease];
+  expect(counted()).toEqual(rows());
+  await consumer.settle([
+    { to: "completed", lease: a },
+    { to: "retryable", lease: b, attempts: 1, delayMs: 60_000, reason: "no" },
+    { to: "discarded", lease: c, attempts: 1, reason: "no" },
+    { to: "available", lease: d, attempts: 0 },
+  ]);
+  await consumer.handBack([e]);
+  await Bun.sleep(2);
+  await consumer.promote(10);
+  expect(counted()).toEqual(rows());
+  expect(rows()).toEqual([
+    ["available", 5],
+    ["discarded", 1],
+    ["retryable", 1],
+    ["running", 1],
+  ]);
+  await queue.inspector.retry("q", [c.id]);
+  await queue.inspector.cancel(b.id);
+  expect(counted()).toEqual(rows());
+  await queue.close();
+
+  // As a version left it that did not count.
+  for (const trigger of ["in", "out", "on"]) look.run(`DROP TRIGGER job_counted_${trigger}`);
+  look.run("DROP TABLE queue_depth");
+  queue = openQueue(`file:${path}`, { namespace: "n" });
+  expect(counted()).toEqual(rows());
+  expect(await queue.stats("q")).toEqual({ waiting: 6, delayed: 0, running: 1, dead: 0 });
+  await queue.close();
+  look.close();
+});
+
+test("processes that enqueue at once fill a queue to its limit and no further", async () => {
+  const limited = () => openQueue(`file:${directory}/limited.db`, { namespace: "n", jobsMax: 1_500 });
+  const queues = [limited(), limited()];
+  const jobs = (count: number) => Array.from({ length: count }, () => ({ name: "j", payload: "{}" }));
+  for (const queue of queues) await queue.enqueue("q", jobs(700));
+  const refused = expect.objectContaining({ code: "queue_full" });
+  for (const queue of queues)
+    expect(await queue.enqueue("q", jobs(101)).catch((error: unknown) => error)).toEqual(refused);
+  await queues[0]!.enqueue("q", jobs(100));
+  expect(await queues[1]!.enqueue("q", jobs(1)).catch((error: unknown) => error)).toEqual(refused);
+  for (const queue of queues) await queue.close();
 });
 
 test("expired rows are swept, a bounded number at a time", async () => {

@@ -208,6 +208,24 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await ours.settle([{ to: "completed", lease: again }])).toEqual([]);
     });
 
+    test("the token of a lease ends with it, also where the same worker takes the job again", async () => {
+      const [id] = await queue.enqueue(name, [job("j")]);
+      const first = await takeOne();
+      await ours.settle([{ to: "available", lease: first, attempts: 0 }]);
+      const second = await takeOne();
+      await ours.handBack([second]);
+      const third = await takeOne();
+      await ours.settle([{ to: "discarded", lease: third, attempts: 1, reason: "no" }]);
+      await queue.inspector.retry(name, [id!]);
+      const last = await takeOne();
+      for (const old of [first, second, third]) {
+        expect(await ours.settle([{ to: "completed", lease: old }])).toEqual([old]);
+        expect(await ours.renew([old])).toEqual([old]);
+      }
+      expect(last).toMatchObject({ id, deliveries: 1 });
+      expect(await ours.settle([{ to: "completed", lease: last }])).toEqual([]);
+    });
+
     test("a renewed lease is not reclaimed, and renewing counts no delivery", async () => {
       await queue.enqueue(name, [job("j")]);
       const lease = await takeOne();

@@ -6,8 +6,10 @@ import type { Beginning, DeadLetter, Lease, Settlement } from "./queue.ts";
 export interface Delivery {
   readonly queue: string;
   readonly owner: string;
-  /** Where the driver holds it; for a job stored for the first time also its id. */
+  /** Where the driver holds it: another one each time it is stored. */
   readonly entry: string;
+  /** The id of a job whose envelope has none. Absent: the entry. */
+  readonly ownId?: string;
   readonly deliveries: number;
   /** What `begun` wrote, or "" where it was not begun since it was stored. */
   readonly mark: string;
@@ -16,12 +18,12 @@ export interface Delivery {
 }
 
 export function leaseOf(delivery: Delivery): Lease {
-  const { queue, owner, entry, deliveries, mark, availableAtMs, envelope } = delivery;
+  const { queue, owner, entry, ownId = entry, deliveries, mark, availableAtMs, envelope } = delivery;
   const { id, name, payload, attempts, unique, trace, enqueuedAtMs, fault } = decodeEnvelope(envelope);
   // Written out: every job comes through here, and copying objects property by property costs most of it.
   return {
     queue,
-    id: `${queue}:${id ?? entry}`,
+    id: `${queue}:${id ?? ownId}`,
     entry,
     owner,
     deliveries,

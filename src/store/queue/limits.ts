@@ -37,6 +37,15 @@ export function queueFull(queue: string, held: number, wanted: number, jobsMax: 
   );
 }
 
+/** The error of a list of which the first `done` jobs are in the queue. */
+export function partlyEnqueued(queue: string, done: number, wanted: number, cause: unknown): unknown {
+  if (!(cause instanceof ScaleError)) return cause;
+  return new ScaleError(cause.code, `${done} of ${wanted} jobs are in queue ${queue}, then: ${cause.message}`, {
+    cause,
+    hint: cause.hint,
+  });
+}
+
 export function tooManyCancellations(queue: string): ScaleError {
   return new ScaleError(
     "overloaded",

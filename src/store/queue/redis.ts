@@ -4,13 +4,12 @@
  */
 import type { Redis } from "ioredis";
 
-import { ScaleError } from "../../std/errors.ts";
 import { isReply, RedisConnection } from "../redis/connection.ts";
 import { listOf, numberOf, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import type { Inspector } from "./inspect.ts";
 import { deadLetterOf } from "./lease.ts";
-import { knownJobsMax, knownJobsMs, queueFull, type QueueLimits } from "./limits.ts";
+import { knownJobsMax, knownJobsMs, partlyEnqueued, queueFull, type QueueLimits } from "./limits.ts";
 import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { RedisConsumer } from "./redis_consumer.ts";
 import { dangersOf } from "./redis_dangers.ts";
@@ -224,12 +223,4 @@ export class RedisQueue implements Queue {
 
 function isPlain({ delayMs = 0, unique }: NewJob): boolean {
   return delayMs <= 0 && unique === undefined;
-}
-
-function partlyEnqueued(queue: string, done: number, wanted: number, cause: unknown): unknown {
-  if (!(cause instanceof ScaleError)) return cause;
-  return new ScaleError(cause.code, `${done} of ${wanted} jobs are in queue ${queue}, then: ${cause.message}`, {
-    cause,
-    hint: cause.hint,
-  });
 }

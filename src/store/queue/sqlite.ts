@@ -8,9 +8,10 @@ import { pathOfFileUrl, SqliteStore } from "../sqlite/database.ts";
 import { decodeEnvelope, encodeEnvelope } from "./envelope.ts";
 import type { Inspector } from "./inspect.ts";
 import { deadLetterOf } from "./lease.ts";
-import { queueFull, type QueueLimits } from "./limits.ts";
+import { partlyEnqueued, queueFull, type QueueLimits } from "./limits.ts";
 import type { Consumer, DeadLetter, Keeper, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { SqliteConsumer } from "./sqlite_consumer.ts";
+import * as depth from "./sqlite_depth.ts";
 import { SqliteInspector } from "./sqlite_inspector.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as once from "./sqlite_once.ts";
@@ -18,19 +19,16 @@ import * as statements from "./sqlite_statements.ts";
 
 /** Jobs written in one transaction: other processes wait for a few milliseconds. */
 const stepJobsMax = 1_000;
-/** Counting reads every row, so the limit is checked against a count this old, plus what this process added since. */
-const countAgeMsMax = 1_000;
 
 export class SqliteQueue implements Queue {
   readonly #store: SqliteStore;
   readonly #limits: QueueLimits;
   readonly inspector: Inspector;
-  readonly #counts = new Map<string, { jobs: number; readonly atMs: number }>();
 
   constructor(url: string, limits: QueueLimits) {
     this.#store = new SqliteStore(
       pathOfFileUrl(url),
-      statements.schema + once.schema + kept.schema,
+      statements.schema + depth.schema + once.schema + kept.schema,
       statements.columns,
     );
     this.#limits = limits;
@@ -43,33 +41,39 @@ export class SqliteQueue implements Queue {
 
   async enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]> {
     const name = this.#name(queue);
-    this.#reserve(queue, jobs.length);
-    const ids: string[] = [];
-    for (let start = 0; start < jobs.length; start += stepJobsMax) {
-      const step = jobs.slice(start, start + stepJobsMax);
-      const insertAll = (database: Database) => {
-        kept.add(database, name, "arrived", step.length);
-        return step.map((job) => `${queue}:${insert(database, name, job)}`);
-      };
-      ids.push(...this.#store.transaction("enqueue", insertAll));
-    }
-    return ids;
+    return this.#inSteps(queue, jobs, (database, step) => {
+      kept.add(database, name, "arrived", step.length);
+      return step.map((job) => `${queue}:${insert(database, name, job)}`);
+    });
   }
 
   async enqueueOnce(queue: string, jobs: readonly OnceJob[]): Promise<readonly boolean[]> {
     const name = this.#name(queue);
-    this.#reserve(queue, jobs.length);
-    const answers: boolean[] = [];
-    for (let start = 0; start < jobs.length; start += stepJobsMax) {
-      const step = jobs.slice(start, start + stepJobsMax);
-      const insertNew = (database: Database) => {
-        const isNew = step.map((job) => insertOnce(database, name, job));
-        kept.add(database, name, "arrived", isNew.filter(Boolean).length);
-        return isNew;
-      };
-      answers.push(...this.#store.transaction("enqueue", insertNew));
-    }
+    const answers = this.#inSteps(queue, jobs, (database, step) => {
+      const isNew = step.map((job) => insertOnce(database, name, job));
+      kept.add(database, name, "arrived", isNew.filter(Boolean).length);
+      return isNew;
+    });
     this.#store.run("forget old ids", once.trimKnown);
+    return answers;
+  }
+
+  /** Each step is a transaction, in which there is room for all that is left. */
+  #inSteps<J, A>(queue: string, jobs: readonly J[], take: (database: Database, step: readonly J[]) => A[]): A[] {
+    const { jobsMax } = this.#limits;
+    const answers: A[] = [];
+    for (let start = 0; start < jobs.length; start += stepJobsMax) {
+      const takeStep = (database: Database) => {
+        const held = depth.countAlive(database, this.#name(queue));
+        if (held + jobs.length - start > jobsMax) throw queueFull(queue, held, jobs.length - start, jobsMax);
+        return take(database, jobs.slice(start, start + stepJobsMax));
+      };
+      try {
+        answers.push(...this.#store.transaction("enqueue", takeStep));
+      } catch (error) {
+        throw start === 0 ? error : partlyEnqueued(queue, start, jobs.length, error);
+      }
+    }
     return answers;
   }
 
@@ -95,18 +99,7 @@ export class SqliteQueue implements Queue {
   }
 
   async stats(queue: string): Promise<QueueStats> {
-    return this.#store.run("count jobs", (database) => {
-      const rows = database
-        .query<{ state: string; jobs: number }, [string]>(statements.countByState)
-        .all(this.#name(queue));
-      const of = (state: string) => rows.find((row) => row.state === state)?.jobs ?? 0;
-      return {
-        waiting: of("available"),
-        delayed: of("scheduled") + of("retryable"),
-        running: of("running"),
-        dead: of("discarded"),
-      };
-    });
+    return this.#store.run("count jobs", (database) => depth.depthOf(database, this.#name(queue)));
   }
 
   async deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]> {
@@ -130,23 +123,6 @@ export class SqliteQueue implements Queue {
 
   async close(): Promise<void> {
     this.#store.close();
-  }
-
-  /** Throws where there is no room for so many more jobs. */
-  #reserve(queue: string, jobs: number): void {
-    const now = Date.now();
-    let count = this.#counts.get(queue);
-    if (count === undefined || now - count.atMs >= countAgeMsMax) {
-      const name = this.#name(queue);
-      const rows = this.#store.run("count jobs", (database) =>
-        database.query<{ state: string; jobs: number }, [string]>(statements.countByState).all(name),
-      );
-      const alive = rows.filter((row) => row.state !== "discarded");
-      count = { jobs: alive.reduce((sum, row) => sum + row.jobs, 0), atMs: now };
-      this.#counts.set(queue, count);
-    }
-    if (count.jobs + jobs > this.#limits.jobsMax) throw queueFull(queue, count.jobs, jobs, this.#limits.jobsMax);
-    count.jobs += jobs;
   }
 
   #name(queue: string): string {

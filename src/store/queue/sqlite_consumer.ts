@@ -25,13 +25,14 @@ const counted = [
 
 interface Row {
   readonly id: number;
+  readonly stored: number;
   readonly deliveries: number;
   readonly mark: string;
   readonly available_at: number;
   readonly envelope: string;
 }
 
-type Fence = [id: string, owner: string, deliveries: number];
+type Fence = [id: string, owner: string, deliveries: number, stored: string];
 
 export class SqliteConsumer implements Consumer {
   readonly #store: SqliteStore;
@@ -156,7 +157,8 @@ export class SqliteConsumer implements Consumer {
   }
 
   #fence({ entry, deliveries }: Token): Fence {
-    return [entry, this.#owner, deliveries];
+    const [id = "", stored = "0"] = entry.split(".");
+    return [id, this.#owner, deliveries, stored];
   }
 
   async reclaim(max: number, leaseMs: number): Promise<readonly Lease[]> {
@@ -220,11 +222,12 @@ export class SqliteConsumer implements Consumer {
   #leases(rows: readonly Row[]): readonly Lease[] {
     return rows
       .toSorted((a, b) => a.available_at - b.available_at || a.id - b.id)
-      .map(({ id, deliveries, mark, available_at: availableAtMs, envelope }) =>
+      .map(({ id, stored, deliveries, mark, available_at: availableAtMs, envelope }) =>
         leaseOf({
           queue: this.#queue,
           owner: this.#owner,
-          entry: String(id),
+          entry: stored === 0 ? String(id) : `${id}.${stored}`,
+          ownId: String(id),
           deliveries,
           mark,
           availableAtMs,

@@ -21,6 +21,7 @@ import {
 } from "./inspect.ts";
 import { startsOf } from "./lease.ts";
 import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } from "./limits.ts";
+import * as depth from "./sqlite_depth.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
 
@@ -68,18 +69,13 @@ export class SqliteInspector implements Inspector {
   async overview(queue: string): Promise<QueueOverview> {
     const name = this.#name(queue);
     return this.#store.run("count jobs", (database) => {
-      const jobs = database.query<{ state: string; jobs: number }, [string]>(statements.countByState).all(name);
-      const of = (state: string) => jobs.find((row) => row.state === state)?.jobs ?? 0;
       const numbers = database
         .query<{ count: string; value: number }, [string]>("SELECT count, value FROM queue_count WHERE queue = ?1")
         .all(name);
       const oldest = database.query<{ at: number | null }, [string]>(statements.oldestWaiting).get(name)?.at;
       const counted = counts.map((count) => [count, numbers.find((row) => row.count === count)?.value ?? 0]);
       return {
-        waiting: of("available"),
-        delayed: of("scheduled") + of("retryable"),
-        running: of("running"),
-        dead: of("discarded"),
+        ...depth.depthOf(database, name),
         done: kept.countDone(database, name),
         pausedAtMs: kept.pausedSince(database, name),
         oldestWaitingAtMs: oldest ?? undefined,
@@ -161,7 +157,7 @@ export class SqliteInspector implements Inspector {
 
   async retry(queue: string, ids: readonly string[]): Promise<readonly Retried[]> {
     return this.#store.transaction("retry jobs", (database) => {
-      const jobs = database.query<{ jobs: number }, [string]>(statements.countAlive).get(this.#name(queue))!.jobs;
+      const jobs = depth.countAlive(database, this.#name(queue));
       if (jobs + ids.length > this.#limits.jobsMax) throw queueFull(queue, jobs, ids.length, this.#limits.jobsMax);
       return ids.map((id) => this.#retryFound(database, this.#find(database, queue, id.slice(queue.length + 1))));
     });

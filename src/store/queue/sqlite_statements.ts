@@ -28,8 +28,14 @@ WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'job');
 CREATE UNIQUE INDEX IF NOT EXISTS job_unique_key ON job (queue, unique_key) WHERE unique_key IS NOT NULL;
 `;
 
-/** `mark`: how often a running job began and had no ending, as lease.ts writes it. */
-export const columns: readonly LaterColumn[] = [{ table: "job", name: "mark", definition: "TEXT NOT NULL DEFAULT ''" }];
+/**
+ * `mark`: how often a running job began and had no ending, as lease.ts writes it. `stored`: how often it was put back since its first
+ * time; deliveries begin anew then, and without it the token of a lease of before would be a valid one again.
+ */
+export const columns: readonly LaterColumn[] = [
+  { table: "job", name: "mark", definition: "TEXT NOT NULL DEFAULT ''" },
+  { table: "job", name: "stored", definition: "INTEGER NOT NULL DEFAULT 0" },
+];
 
 /** → available | scheduled. */
 export const enqueue = `
@@ -42,7 +48,7 @@ export const anyAvailable = "SELECT 1 FROM job WHERE queue = ?1 AND state = 'ava
 export const take = `
 UPDATE job SET state = 'running', owner = ?2, deliveries = deliveries + 1, at = ?3
 WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'available' ORDER BY at, id LIMIT ?4)
-RETURNING id, deliveries, mark, available_at, envelope`;
+RETURNING id, stored, deliveries, mark, available_at, envelope`;
 
 /** scheduled | retryable → available. */
 export const promote = `
@@ -53,10 +59,10 @@ WHERE id IN (
 export const nextDue = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state IN ('scheduled', 'retryable')";
 
 /** What a lease must still be: the attempt's token. */
-const fence = "WHERE id = ?1 AND state = 'running' AND owner = ?2 AND deliveries = ?3";
+const fence = "WHERE id = ?1 AND state = 'running' AND owner = ?2 AND deliveries = ?3 AND stored = ?4";
 
 /** running, begun. Whoever takes the job over finds the mark. */
-export const begin = `UPDATE job SET mark = ?4 ${fence}`;
+export const begin = `UPDATE job SET mark = ?5 ${fence}`;
 
 export const isOurs = `SELECT 1 FROM job ${fence}`;
 
@@ -65,15 +71,15 @@ export const complete = `DELETE FROM job ${fence}`;
 
 /** running → retryable (retry) | scheduled (postpone) | available (release). */
 export const putBack = `
-UPDATE job SET state = ?4, at = ?5, available_at = ?5, owner = NULL, deliveries = 0, mark = '', envelope = ?6 ${fence}`;
+UPDATE job SET state = ?5, at = ?6, available_at = ?6, owner = NULL, deliveries = 0, stored = stored + 1, mark = '', envelope = ?7 ${fence}`;
 
 /** running → available, of what was not begun. */
 export const handBack = `
-UPDATE job SET state = 'available', at = ?4, available_at = ?4, owner = NULL, deliveries = 0 ${fence}`;
+UPDATE job SET state = 'available', at = ?5, available_at = ?5, owner = NULL, deliveries = 0, stored = stored + 1 ${fence}`;
 
 /** running → discarded. Its unique key is free again. */
 export const discard = `
-UPDATE job SET state = 'discarded', at = ?4, owner = NULL, mark = '', unique_key = NULL, envelope = ?5 ${fence}`;
+UPDATE job SET state = 'discarded', at = ?5, owner = NULL, mark = '', unique_key = NULL, envelope = ?6 ${fence}`;
 /** The oldest dead letters make room. */
 export const trimDeadLetters = `
 DELETE FROM job WHERE id IN (
@@ -81,25 +87,23 @@ DELETE FROM job WHERE id IN (
 )`;
 
 /** running → running, in the same hands. */
-export const renew = `UPDATE job SET at = ?4 ${fence}`;
+export const renew = `UPDATE job SET at = ?5 ${fence}`;
 
 /** running → running, in other hands: counting a delivery voids the former holder's token. */
 export const reclaim = `
 UPDATE job SET owner = ?2, deliveries = deliveries + 1, at = ?3
 WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'running' AND at <= ?4 ORDER BY at, id LIMIT ?5)
-RETURNING id, deliveries, mark, available_at, envelope`;
+RETURNING id, stored, deliveries, mark, available_at, envelope`;
 
 export const held = `
-SELECT id, deliveries, mark, available_at, envelope FROM job
+SELECT id, stored, deliveries, mark, available_at, envelope FROM job
 WHERE queue = ?1 AND state = 'running' AND owner = ?2 ORDER BY id LIMIT ?3`;
 
 /** discarded | scheduled | retryable → available, by an operator. */
 export const retry = `
-UPDATE job SET state = 'available', at = ?2, available_at = ?2, unique_key = ?3, envelope = ?4, deliveries = 0, mark = '', owner = NULL
+UPDATE job SET state = 'available', at = ?2, available_at = ?2, unique_key = ?3, envelope = ?4, deliveries = 0, stored = stored + 1, mark = '', owner = NULL
 WHERE id = ?1 AND state IN ('discarded', 'scheduled', 'retryable')`;
 
 export const oldestWaiting = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state = 'available'";
-export const countAlive = "SELECT count(*) AS jobs FROM job WHERE queue = ?1 AND state <> 'discarded'";
-export const countByState = "SELECT state, count(*) AS jobs FROM job WHERE queue = ?1 GROUP BY state";
 export const deadLetters = `
 SELECT id, at, envelope FROM job WHERE queue = ?1 AND state = 'discarded' ORDER BY at DESC, id DESC LIMIT ?2`;
