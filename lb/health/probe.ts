@@ -4,13 +4,13 @@
  */
 import type { StatusRange } from "../../src/config/kinds.ts";
 import { asEvent } from "../../src/io/connection.ts";
-import { connect } from "../../src/io/connector.ts";
 import type { ScaleError } from "../../src/std/errors.ts";
 import { formatHostPort, type HostPort } from "../../src/std/units.ts";
 import { Fields } from "../../src/wire/fields.ts";
 import { length, nothingShared, type RequestHead, type ResponseHead } from "../../src/wire/message.ts";
 import type { Upstream, UpstreamUser } from "../stream.ts";
-import { Http1Upstream, type UpstreamLimits } from "../upstream/http1.ts";
+import type { UpstreamLimits } from "../upstream/http1.ts";
+import type { Pool } from "../upstream/pool.ts";
 import type { CheckResult } from "./state.ts";
 
 /** What of a body is looked at for the word. */
@@ -25,15 +25,15 @@ export interface ProbeOptions extends UpstreamLimits {
   readonly healthTimeout: number;
 }
 
-/** Asks `address` how it is. Always resolves. */
-export function probe(address: HostPort, options: ProbeOptions): Promise<CheckResult> {
-  return new Promise((resolve) => new Probe(address, options, resolve).start());
+/** Asks `address`, which `pool` leads to, how it is. Always resolves. */
+export function probe(pool: Pool, address: HostPort, options: ProbeOptions): Promise<CheckResult> {
+  return new Promise((resolve) => new Probe(address, options, resolve).start(pool));
 }
 
 class Probe implements UpstreamUser {
   readonly #address: HostPort;
   readonly #options: ProbeOptions;
-  readonly #upstream: Http1Upstream;
+  #upstream: Upstream | undefined;
   readonly #timer: ReturnType<typeof setTimeout>;
   readonly #done: (result: CheckResult) => void;
   #status = 0;
@@ -43,12 +43,11 @@ class Probe implements UpstreamUser {
     this.#address = address;
     this.#options = options;
     this.#done = done;
-    this.#upstream = new Http1Upstream(undefined, options, this);
     this.#timer = setTimeout(() => asEvent(() => this.#expire()), options.healthTimeout);
   }
 
-  start(): void {
-    connect(this.#address, this.#upstream);
+  start(pool: Pool): void {
+    this.#upstream = pool.dial(this);
   }
 
   attached(upstream: Upstream): void {
@@ -82,7 +81,7 @@ class Probe implements UpstreamUser {
   responseBody(bytes: Buffer, start: number, end: number): void {
     this.#text += bytes.toString("latin1", start, Math.min(end, start + bodyBytesMax));
     if (this.#text.length < bodyBytesMax) return;
-    this.#upstream.abort();
+    this.#upstream!.abort();
     this.responseEnd();
   }
 
@@ -106,7 +105,7 @@ class Probe implements UpstreamUser {
   }
 
   #expire(): void {
-    this.#upstream.abort();
+    this.#upstream!.abort();
     this.#end({ kind: "fail", reason: `no answer within ${this.#options.healthTimeout} ms` });
   }
 

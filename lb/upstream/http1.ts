@@ -36,8 +36,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   /** When it was last put into the pool, in milliseconds of the clock. */
   idleSince = 0;
 
-  /** Where it goes when it is idle; without one it serves one request and closes. */
-  readonly #pool: Pool | undefined;
+  /** Where it goes when it is idle. */
+  readonly #pool: Pool;
   readonly #parser: ResponseParser;
   readonly #reader: BodyReader;
   readonly #headRoom: number;
@@ -58,7 +58,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   /** What the connection became after 101. */
   #switched: SocketEnd | undefined;
 
-  constructor(pool: Pool | undefined, limits: UpstreamLimits, user: UpstreamUser) {
+  constructor(pool: Pool, limits: UpstreamLimits, user: UpstreamUser) {
     this.#pool = pool;
     this.#parser = new ResponseParser(limits);
     this.#reader = new BodyReader("upstream_malformed", limits);
@@ -72,14 +72,14 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
     this.#socket = socket;
     this.#queue = new WriteQueue(socket);
     this.#writer = new BodyWriter(this.#queue);
-    this.#pool?.connected();
+    this.#pool.connected();
     if (this.#user !== undefined) this.attach(this.#user);
     else if (!this.#toPool()) this.close();
   }
 
   connectFailed(reason: string): void {
     this.#phase = "closed";
-    if (this.#pool !== undefined) this.#pool.connectFailures++;
+    this.#pool.notConnected(this.#user !== undefined);
     this.#user?.connectFailed(reason);
   }
 
@@ -130,8 +130,8 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   switchProtocols(tunnel: Tunnel): TunnelEnd {
     this.#phase = "closed";
     this.#user = undefined;
-    this.#pool?.switched(tunnel);
-    const closed = (): void => this.#pool?.tunnelClosed(tunnel);
+    this.#pool.switched(tunnel);
+    const closed = (): void => this.#pool.tunnelClosed(tunnel);
     this.#switched = new SocketEnd({ socket: this.#socket!, queue: this.#queue!, tunnel, early: undefined, closed });
     return this.#switched;
   }
@@ -139,7 +139,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   abort(): void {
     this.#user = undefined;
     // A connection that is still being made is of use to the next request.
-    if (this.#phase === "dialing") this.#pool?.givenUp();
+    if (this.#phase === "dialing") this.#pool.givenUp();
     else this.#end(true);
   }
 
@@ -152,7 +152,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   #end(withReset: boolean): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
-    if (this.#pool !== undefined) this.#pool.open--;
+    this.#pool.open--;
     this.#queue!.close();
     if (withReset) this.#socket!.terminate();
     else this.#socket!.end();
@@ -170,7 +170,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
       }
     } else if (this.#phase === "idle") {
       // Nothing was asked: a late 408, or an answer that belongs to nobody.
-      this.#pool?.remove(this);
+      this.#pool.remove(this);
       this.close();
     }
   }
@@ -245,7 +245,6 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   }
 
   #toPool(): boolean {
-    if (this.#pool === undefined) return false;
     this.resumeBody();
     this.#phase = "idle";
     this.idleSince = clock.now;
@@ -253,7 +252,7 @@ export class Http1Upstream implements Upstream, Dialing, BodySink {
   }
 
   #disconnected(reason: string): void {
-    if (this.#phase === "idle") this.#pool?.remove(this);
+    if (this.#phase === "idle") this.#pool.remove(this);
     this.#fail(new ScaleError("upstream_closed", reason));
   }
 

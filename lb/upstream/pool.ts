@@ -3,7 +3,7 @@
  * and the one most likely to be alive is used next. Invariant: an idle connection has nothing in flight and nothing unread.
  */
 import { connect } from "../../src/io/connector.ts";
-import { Breaker } from "../../src/std/breaker.ts";
+import { Breaker, type BreakerRules } from "../../src/std/breaker.ts";
 import { clock } from "../../src/std/clock.ts";
 import type { HostPort } from "../../src/std/units.ts";
 import type { Upstream, UpstreamUser } from "../stream.ts";
@@ -17,11 +17,10 @@ export interface PoolLimits extends UpstreamLimits {
 }
 
 /**
- * Attempts to connect that were given up in a row, after which one a second is made. They cannot be taken back: the kernel goes on trying
+ * Attempts to connect that may be given up in a row, and the pause before each further one. They cannot be taken back: the kernel goes on trying
  * a host that answers nothing for two minutes, and each holds an open file until then.
  */
-const dialsGivenUpMax = 256;
-const dialPauseMilliseconds = 1_000;
+const dialsOfRequests: BreakerRules = { failuresMax: 256, openMilliseconds: 1_000 };
 
 export class Pool {
   connects = 0;
@@ -35,12 +34,15 @@ export class Pool {
   readonly #idle: Http1Upstream[] = [];
   /** What became of connections after 101. */
   readonly #tunnels = new Set<Tunnel>();
-  readonly #dials = new Breaker({ failuresMax: dialsGivenUpMax, openMilliseconds: dialPauseMilliseconds });
+  readonly #dialRules: BreakerRules;
+  readonly #dials: Breaker;
   #isClosed = false;
 
-  constructor(address: HostPort, limits: PoolLimits) {
+  constructor(address: HostPort, limits: PoolLimits, dialRules = dialsOfRequests) {
     this.#address = address;
     this.#limits = limits;
+    this.#dialRules = dialRules;
+    this.#dials = new Breaker(dialRules);
   }
 
   /**
@@ -58,7 +60,8 @@ export class Pool {
   dial(user: UpstreamUser): Upstream | undefined {
     if (!this.#dials.allows(clock.now)) {
       this.connectFailures++;
-      user.connectFailed("attempts to connect hang, and no more than one a second is made");
+      const seconds = this.#dialRules.openMilliseconds / 1_000;
+      user.connectFailed(`attempts to connect hang, and no more than one in ${seconds} s is made`);
       return undefined;
     }
     this.connects++;
@@ -71,6 +74,12 @@ export class Pool {
   connected(): void {
     this.open++;
     this.#dials.succeeded();
+  }
+
+  /** An attempt failed. Was it `awaited`, it did not hang: whoever refuses is there. */
+  notConnected(awaited: boolean): void {
+    this.connectFailures++;
+    if (awaited) this.#dials.succeeded();
   }
 
   /** Nobody waits any longer for a connection that is being made. */
