@@ -18,9 +18,9 @@ import { type Fields, known } from "../src/wire/fields.ts";
 import {
   type AddedFields,
   length,
+  opensTunnel,
   type RequestHead,
   type ResponseHead,
-  switchingProtocols,
   withoutFields,
 } from "../src/wire/message.ts";
 import { allowedTrailers } from "../src/wire/trailers.ts";
@@ -33,7 +33,7 @@ import { errorResponse, type LocalResponse } from "./respond.ts";
 import type { Failure } from "./retry.ts";
 import { rewrite, type Rewritten } from "./rewrite.ts";
 import type { Route } from "./route.ts";
-import { answerOf, requestOf, responseOf } from "./routed.ts";
+import { answerOf, requestOf, responseOf, withHost } from "./routed.ts";
 import type { Service } from "./service.ts";
 import { silenceMax, silent } from "./silence.ts";
 import type { Downstream, DownstreamUser, Progress, Upstream, UpstreamUser } from "./stream.ts";
@@ -73,7 +73,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     this.#head = head;
     this.#isRequestRead = head.bodyLength === length.none || head.bodyLength === 0;
     this.#rewritten = rewrite(head, downstream.peer, balancer.rewriteRules);
-    this.#route = balancer.services.routes.find(head.authority, head.target, this.#rewritten.scheme);
+    this.#route = balancer.services.routes.find(head, this.#rewritten.scheme);
     this.#refusal = balancer.limits?.enter(this.#rewritten.clientAddress, head, clock.now);
     this.#sent = requestOf(this.#route, head, this.#rewritten.added);
     const { action } = this.#route;
@@ -119,7 +119,8 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (replay?.isWhole === false) return this.#cannotReplay(upstream);
     this.#enter("waiting");
     this.#upstream = upstream;
-    upstream.sendHead(this.#sent, this.#rewritten.added, this.#rewritten.introduction);
+    const sent = withHost(this.#sent, this.#attempts!.target!.name);
+    upstream.sendHead(sent, this.#rewritten.added, this.#rewritten.introduction);
     // A client that waits for 100 (Continue) waits for the target.
     this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
     replay?.writeTo(upstream);
@@ -139,13 +140,14 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
 
   responseInterim(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
-    if (head.status === switchingProtocols) return this.#switchProtocols(head);
+    if (opensTunnel(this.#head.method, head.status)) return this.#switchProtocols(head);
     this.#await(!this.#isRequestRead && (head.status === 100 || !this.#head.expectsContinue));
     this.#downstream.sendInterim(head);
   }
 
   responseHead(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
+    if (opensTunnel(this.#head.method, head.status)) return this.#switchProtocols(head);
     const attempts = this.#attempts!;
     attempts.answered(head.status);
     if (this.#balancer.config.retryStatuses.includes(head.status) && this.#isRetried("status")) return;

@@ -8,6 +8,7 @@
  */
 import type { Claim, HeaderRules as WrittenRules, Routes, Scheme, ServiceRoute } from "../src/config/services.ts";
 import type { ErrorCode } from "../src/std/errors.ts";
+import { connectMethod, type RequestHead } from "../src/wire/message.ts";
 import { HeaderRules } from "./header_rules.ts";
 import { isUnusual, liberalReading } from "./path_readings.ts";
 import { compileRedirect, hostOf, type Redirect } from "./redirect.ts";
@@ -41,9 +42,13 @@ function refusal(code: ErrorCode, message: string): Route<never> {
 }
 
 const noHost = refusal("misdirected", "this host is not served here");
+const noConnect = refusal("request_malformed", "CONNECT to this authority is not served here");
 const noPath = refusal("not_found", "nothing is served at this path");
 const dotSegments = refusal("request_malformed", "the path has . or .. as a segment");
 const twoReadings = refusal("request_malformed", "the path can be read in two ways that lead to different places");
+
+/** What of a request decides. */
+type Asked = Pick<RequestHead, "method" | "authority" | "target">;
 
 /** Everything that can be asked of one host, in the order in which it is tried. */
 interface HostRoutes<S> {
@@ -66,6 +71,8 @@ export class RouteTable<S> {
   /** Longest first. */
   readonly #wildcards: readonly Wildcard<S>[];
   readonly #any: HostRoutes<S> | undefined;
+  /** HOST:PORT in lower case → where a CONNECT to it goes. Nothing else matches a CONNECT, and these match nothing else. */
+  readonly #connects = new Map<string, Route<S>>();
 
   /** `serviceOf` is asked once for each service. */
   constructor(routes: Routes, serviceOf: (name: string) => S) {
@@ -77,10 +84,15 @@ export class RouteTable<S> {
     }
     this.#wildcards = suffixes.map((suffix) => ({ suffix, host: ordered(byHost, `*${suffix}`, suffixes) }));
     this.#any = byHost.has(any) ? ordered(byHost, any, []) : undefined;
+    for (const route of routes.services) {
+      const to = { name: route.name, prefix: "", scheme: undefined, action: serve(serviceOf(route.name), route, "") };
+      for (const authority of route.connect) this.#connects.set(authority, to);
+    }
   }
 
   /** The route of a request; one that refuses where nobody serves the host or the path, or the path could mean two things. */
-  find(authority: string, target: string, scheme: Scheme): Route<S> {
+  find({ method, authority, target }: Asked, scheme: Scheme): Route<S> {
+    if (method === connectMethod) return this.#connects.get(authority.toLowerCase()) ?? noConnect;
     const host = this.#hostRoutes(authority);
     if (host === undefined) return noHost;
     const found = match(host.routes, target, scheme);
@@ -131,6 +143,7 @@ function claimed<S>({ services, redirects }: Routes, serviceOf: (name: string) =
   const byHost = new Map<string, Route<S>[]>();
   const add = ({ hosts, paths }: Claim, routeAt: (prefix: string) => Route<S>): void => {
     const routes = paths.map((path) => routeAt(path === "/" ? "" : path));
+    if (routes.length === 0) return;
     for (const host of hosts.length === 0 ? [any] : hosts) byHost.set(host, [...(byHost.get(host) ?? []), ...routes]);
   };
   for (const route of services) {

@@ -1,6 +1,6 @@
 /** What a route does to a request and its response: header rules both ways, the path that is taken off, an answer of its own. Hot. */
 import { ScaleError } from "../src/std/errors.ts";
-import type { AddedFields, RequestHead, ResponseHead } from "../src/wire/message.ts";
+import { type AddedFields, changed, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
 import { redirectResponse } from "./redirect.ts";
 import type { LocalResponse } from "./respond.ts";
 import type { Route } from "./route.ts";
@@ -10,6 +10,11 @@ export function requestOf<S>({ action, prefix }: Route<S>, head: RequestHead, ad
   if (action.kind !== "serve") return head;
   action.request?.apply(head.fields, added);
   return action.stripPrefix ? withoutPrefix(head, prefix) : head;
+}
+
+/** A target gets a host whatever the client said (RFC 9112 §3.2): where HTTP/1.0 names none, it is the target's own. */
+export function withHost(head: RequestHead, targetName: string): RequestHead {
+  return head.authority === "" ? changed(head, { authority: targetName }) : head;
 }
 
 /** Changes a response's fields as the route says, and returns `added` with what rules add. */
@@ -29,7 +34,5 @@ export function answerOf<S>({ action, prefix }: Route<S>, head: RequestHead): Lo
 
 function withoutPrefix(head: RequestHead, prefix: string): RequestHead {
   const rest = head.target.slice(prefix.length);
-  const { method, authority, fields, bodyLength, expectsContinue, acceptsTrailers, upgrade } = head;
-  const target = rest.startsWith("/") ? rest : `/${rest}`;
-  return { method, authority, target, fields, bodyLength, expectsContinue, acceptsTrailers, upgrade };
+  return changed(head, { target: rest.startsWith("/") ? rest : `/${rest}` });
 }

@@ -43,7 +43,7 @@ function targetChanges(before: TargetSpec, after: TargetSpec): readonly string[]
 }
 
 function routeChanges(before: ServiceRoute, after: ServiceRoute): readonly string[] {
-  return fieldChanges(before, after, ["hosts", "paths", "stripPrefix", "request", "response"]);
+  return fieldChanges(before, after, ["hosts", "paths", "connect", "stripPrefix", "request", "response"]);
 }
 
 function fieldChanges<T>(before: T, after: T, names: readonly (keyof T & string)[]): readonly string[] {

@@ -33,8 +33,8 @@ export function wantedOf(config: Config): Wanted {
 }
 
 function wanted(config: Config, entries: readonly ServiceEntry[], redirects: readonly RedirectEntry[]): Wanted {
-  const routes = entries.map(({ name, hosts, paths, stripPrefix, request, response }) => {
-    return { name, hosts, paths, stripPrefix, request, response };
+  const routes = entries.map(({ name, hosts, paths, connect, stripPrefix, request, response }) => {
+    return { name, hosts, paths, connect, stripPrefix, request, response };
   });
   return { services: entries.map((entry) => specOf(config, entry)), routes: { services: routes, redirects } };
 }
@@ -44,8 +44,8 @@ function specOf(config: Config, { name, settings, backends }: ServiceEntry): Ser
 }
 
 function ofBackends({ backend }: Config): ServiceEntry {
-  const rules = { request: noRules, response: noRules };
-  return { name: defaultName, hosts: [], paths: ["/"], stripPrefix: false, ...rules, backends: backend, settings: {} };
+  const all = { hosts: [], paths: ["/"], connect: [], stripPrefix: false, request: noRules, response: noRules };
+  return { name: defaultName, ...all, backends: backend, settings: {} };
 }
 
 function claimsAll(claim: {

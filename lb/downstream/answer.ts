@@ -12,7 +12,7 @@ import {
   responseFraming,
   writeResponseHead,
 } from "../../src/wire/http1/serialise.ts";
-import type { AddedFields, ResponseHead } from "../../src/wire/message.ts";
+import { type AddedFields, type ResponseHead, switchingProtocols } from "../../src/wire/message.ts";
 import type { Balancer } from "../balancer.ts";
 import { BodyWriter } from "../body_writer.ts";
 import type { LocalResponse } from "../respond.ts";
@@ -38,7 +38,7 @@ export class Answer {
   }
 
   switching(head: ResponseHead, added: AddedFields): void {
-    this.#writeHead(head, added, "none", "Upgrade");
+    this.#writeHead(head, added, "none", head.status === switchingProtocols ? "Upgrade" : "");
   }
 
   /** `mayPersist`: the whole request has been read, and the client may send another. */

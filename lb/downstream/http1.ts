@@ -17,7 +17,7 @@ import { messageOf, ScaleError } from "../../src/std/errors.ts";
 import { makeRequestId } from "../../src/std/request_id.ts";
 import type { Fields } from "../../src/wire/fields.ts";
 import { incomplete } from "../../src/wire/http1/head_parser.ts";
-import type { AddedFields, ResponseHead } from "../../src/wire/message.ts";
+import { type AddedFields, connectMethod, type ResponseHead } from "../../src/wire/message.ts";
 import type { Balancer } from "../balancer.ts";
 import type { Connection, Connections } from "../connections.ts";
 import { Exchange } from "../exchange.ts";
@@ -163,8 +163,11 @@ export class Http1Downstream implements Downstream, Protocol, Connection {
 
   sendHead(head: ResponseHead, added: AddedFields): void {
     this.#patience.renew();
-    const mayPersist = this.#isRequestRead && this.#requests < this.#balancer.config.requestsPerConnectionMax;
-    this.#answer.head(head, added, this.#reader.head, mayPersist);
+    const request = this.#reader.head;
+    const isUsedUp = this.#requests >= this.#balancer.config.requestsPerConnectionMax;
+    // What follows a CONNECT that is refused may be meant for the tunnel: it must not be read as requests.
+    const mayPersist = this.#isRequestRead && !isUsedUp && request.method !== connectMethod;
+    this.#answer.head(head, added, request, mayPersist);
   }
 
   switchProtocols(head: ResponseHead, added: AddedFields, tunnel: Tunnel): TunnelEnd {

@@ -3,7 +3,7 @@ import { redacted, redactUrls } from "../std/redact.ts";
 import type { Loaded } from "./load.ts";
 import { optionNames } from "./names.ts";
 import { type Config, kebab, type Option, options } from "./options.ts";
-import { claimText, redirectText } from "./services.ts";
+import { redirectText, servedText } from "./services.ts";
 
 /** One line an option the command has: name = value   # source. */
 export function printConfig({ config, origins }: Loaded): string {
@@ -25,7 +25,7 @@ function routeLines({ routes, config: file = "" }: Config): string[] {
   return [
     ...routes.services.map((service) => {
       return line(
-        `[services.${service.name}] ${claimText(service)} → ${service.backends.map(({ name }) => name).join(" ")}`,
+        `[services.${service.name}] ${servedText(service)} → ${service.backends.map(({ name }) => name).join(" ")}`,
       );
     }),
     ...routes.redirects.map((redirect) => line(`[[redirects]] ${redirectText(redirect)}`)),

@@ -18,6 +18,17 @@ export const hostPattern: Kind<string> = {
   },
 };
 
+/** What a CONNECT may ask for: one host and one port of it, in lower case. */
+export const connectAuthority: Kind<string> = {
+  form: "HOST:PORT",
+  parse: (value) => {
+    const [, host = "", port = ""] = /^(.+):([1-9]\d{0,4})$/.exec(value.toLowerCase()) ?? [];
+    if (host.length <= 255 && hostForm.test(host) && !host.startsWith("*") && Number(port) <= 65_535)
+      return `${host}:${port}`;
+    throw new ExpectedError("HOST:PORT, as clients write it after CONNECT, with a port 1–65535");
+  },
+};
+
 /**
  * The beginning of a path, up to the end of a segment. Nothing that can be written in two ways: case means something in a path, and
  * a request for the other spelling would go elsewhere.

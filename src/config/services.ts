@@ -13,6 +13,7 @@ import {
   type ServiceSettings,
 } from "./options.ts";
 import {
+  connectAuthority,
   fieldName,
   fieldValue,
   hostPattern,
@@ -43,6 +44,8 @@ export interface Claim {
 /** How requests reach a service. */
 export interface ServiceRoute extends Claim {
   readonly name: string;
+  /** HOST:PORT, each of which a CONNECT may ask for. */
+  readonly connect: readonly string[];
   /** The path it was found by is taken off before the request goes on. */
   readonly stripPrefix: boolean;
   readonly request: HeaderRules;
@@ -73,6 +76,13 @@ export const noRules: HeaderRules = { remove: [], set: [], add: [] };
 /** For a person: "shop.example /api". */
 export function claimText({ hosts, paths }: Claim): string {
   return `${hosts.join(" ") || "any host"} ${paths.join(" ")}`;
+}
+
+/** "shop.example /api", "CONNECT git.example:22", or both. */
+export function servedText(service: ServiceRoute): string {
+  const claim = service.paths.length === 0 ? [] : [claimText(service)];
+  const connect = service.connect.length === 0 ? [] : [`CONNECT ${service.connect.join(" ")}`];
+  return [...claim, ...connect].join(", ");
 }
 
 /** "by http any host / → 308 https://{host}{uri}" */
@@ -118,7 +128,11 @@ function clashes({ services, redirects }: Routes): readonly string[] {
       }
     }
   };
-  for (const service of services) add(nameOf(["services", service.name]), service, "");
+  for (const service of services) {
+    const name = nameOf(["services", service.name]);
+    add(name, service, "");
+    if (service.connect.length > 0) add(name, { hosts: service.connect, paths: ["CONNECT"] }, "");
+  }
   for (const [index, redirect] of redirects.entries()) {
     add(nameOf(["redirects", index]), redirect, redirect.scheme === undefined ? "" : ` by ${redirect.scheme}`);
   }
@@ -148,7 +162,7 @@ function readService(file: TomlFile, name: string, problems: string[]): ServiceE
   const table = new TableReader(file, ["services", name], problems);
   const service = {
     name,
-    ...readClaim(table),
+    ...readServed(table),
     backends: readBackends(table),
     stripPrefix: table.one("strip-prefix", onOff, "true") ?? false,
     settings: readSettings(table),
@@ -157,6 +171,15 @@ function readService(file: TomlFile, name: string, problems: string[]): ServiceE
   };
   table.finish();
   return service;
+}
+
+/** A service that says for CONNECT what it serves, and for nothing else, serves nothing else. */
+function readServed(table: TableReader): Claim & Pick<ServiceRoute, "connect"> {
+  const connect = [...new Set(table.many("connect", connectAuthority, '["git.example:22"]') ?? [])];
+  if (table.isEmptyList("connect")) table.wrong("connect", "at least one", "leave connect out, which means none");
+  const claim = readClaim(table);
+  const isForConnectOnly = connect.length > 0 && !table.keys.includes("hosts") && !table.keys.includes("paths");
+  return isForConnectOnly ? { hosts: [], paths: [], connect } : { ...claim, connect };
 }
 
 function readClaim(table: TableReader): Claim {

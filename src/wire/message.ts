@@ -17,7 +17,7 @@ export interface RequestHead {
   readonly method: string;
   /** Host and port that the client asked for. Empty only where the protocol allows none to be sent (HTTP/1.0). */
   readonly authority: string;
-  /** Path and query as they were sent, or "*". */
+  /** Path and query as they were sent, "*", or the authority again, which is all that CONNECT asks for. */
   readonly target: string;
   readonly fields: Fields;
   /** Bytes of the body, or one of `length`. */
@@ -43,10 +43,15 @@ export interface ResponseHead {
 
 const noFields = new Fields(0);
 
+/** A copy of a head with something in it changed. A parser is a head as well, and is not copied with it. */
+export function changed(head: RequestHead, change: Partial<RequestHead>): RequestHead {
+  const { method, authority, target, fields, bodyLength, expectsContinue, acceptsTrailers, upgrade } = head;
+  return { method, authority, target, fields, bodyLength, expectsContinue, acceptsTrailers, upgrade, ...change };
+}
+
 /** What stays of a head when its bytes are let go. */
 export function withoutFields(head: RequestHead): RequestHead {
-  const { method, authority, target, bodyLength, expectsContinue, acceptsTrailers, upgrade } = head;
-  return { method, authority, target, fields: noFields, bodyLength, expectsContinue, acceptsTrailers, upgrade };
+  return changed(head, { fields: noFields });
 }
 
 /** Fields that scale adds to a message, as name, value, name, value … Names and values must already be valid. */
@@ -67,6 +72,14 @@ export const nothingShared = new SharedFields([]);
 
 /** After it the bytes of both directions are another protocol's (RFC 9110 §15.2.2). */
 export const switchingProtocols = 101;
+
+/** Asks for a connection to somewhere else: no body, and after a success no HTTP (RFC 9110 §9.3.6). */
+export const connectMethod = "CONNECT";
+
+/** Whether the bytes after this response, both ways, are another protocol's. */
+export function opensTunnel(method: string, status: number): boolean {
+  return status === switchingProtocols || (method === connectMethod && status >= 200 && status <= 299);
+}
 
 /** Interim responses come before the final one and never have a body (RFC 9110 §15.2). */
 export function isInterim(status: number): boolean {

@@ -26,8 +26,8 @@ const badByte = /[\0-\x08\n\x0b\x0c\x0e-\x1f\x7f]|\r(?!$)/;
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** Reads the request that `text` begins with. `fromProxy`: Host is empty where the client named none, as RFC 9110 §7.2 wants it. */
-export function readRequest(text: string, fromProxy = false): Reading {
+/** Reads the request that `text` begins with. A CONNECT is none: nothing says that it may be. */
+export function readRequest(text: string): Reading {
   const skipped = text.startsWith("\r\n") ? 2 : 0;
   const head = readLines(text.slice(skipped), requestLine);
   if (!("lines" in head)) return head;
@@ -37,8 +37,7 @@ export function readRequest(text: string, fromProxy = false): Reading {
   const hosts = valuesOf(fields, "host");
   if (hosts.length > 1 || (hosts.length === 0 && minor === "1")) return bad("Host");
   const place = placeOf(method, target, hosts[0] ?? "");
-  if (place === undefined || !(isAuthority(place.host, hosts) || (fromProxy && place.host === "")))
-    return bad("target or host");
+  if (place === undefined || !isAuthority(place.host, hosts)) return bad("target or host");
   const body = readBody(text.slice(skipped + head.length), fields, minor);
   if (body.kind !== "body") return body;
   const options = valuesOf(fields, "connection").flatMap((value) => value.toLowerCase().split(/[ \t,]+/));

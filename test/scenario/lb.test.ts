@@ -113,6 +113,24 @@ describe("requests and responses", () => {
     expect(await metric(lb.adminUrl, "lb_target_connects_total")).toBe(1);
   });
 
+  test("HTTP/1.0 that names no host reaches a target under the target's own name", async () => {
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: ({ url, headers }) =>
+        Response.json({ url, host: headers.get("host"), told: headers.get("x-forwarded-host") }),
+    });
+    const address = `127.0.0.1:${server.port}`;
+    await using lb = await balancer([address], ["--health-status=200-599"]);
+    const response = await exchange(lb.url, "GET /x HTTP/1.0\r\n\r\n");
+    expect(JSON.parse(response.slice(response.indexOf("\r\n\r\n")))).toEqual({
+      url: `http://${address}/x`,
+      host: address,
+      told: null,
+    });
+    await server.stop(true);
+  });
+
   test("HTTP/1.0 gets a connection that ends with the body, or persists when it asks and the length is known", async () => {
     using backend = rawBackend((peer, head) =>
       peer.send(

@@ -36,7 +36,7 @@ function recorder(): Recorder {
       data(socket, chunk) {
         socket.data.text += chunk.toString("latin1");
         for (;;) {
-          const reading = readRequest(socket.data.text, true);
+          const reading = readRequest(socket.data.text);
           if (reading.kind === "bad") requests.push(`BAD (${reading.why}): ${JSON.stringify(socket.data.text)}`);
           if (reading.kind !== "request") return;
           if (reading.target !== "/readyz") requests.push(describeRequest(reading));
@@ -59,15 +59,15 @@ interface Meaning {
   readonly why?: string;
 }
 
-/** What a stream of bytes means, up to where it ends or goes wrong. */
-function meaningOf(stream: string): Meaning {
+/** What a stream of bytes means, up to where it ends or goes wrong. `target` is asked for by its own name where the client names no host. */
+function meaningOf(stream: string, target: string): Meaning {
   const requests: string[] = [];
   let rest = stream;
   for (;;) {
     const reading = readRequest(rest);
     if (reading.kind !== "request")
       return { requests, end: reading.kind, ...("why" in reading ? { why: reading.why } : {}) };
-    requests.push(describeRequest(reading));
+    requests.push(describeRequest({ ...reading, host: reading.host || target }));
     if (reading.closes) return { requests, end: "closes" };
     rest = rest.slice(reading.length);
   }
@@ -112,7 +112,7 @@ test(`what arrives is what was meant, and nothing else (FUZZ_SEED=${seed})`, asy
   const until = performance.now() + seconds * 1_000;
   while (performance.now() < until) {
     const stream = mutator.stream();
-    const meaning = meaningOf(stream);
+    const meaning = meaningOf(stream, backend.address);
     const answers = meaning.end === "incomplete" ? meaning.requests.length : undefined;
     const received = await converse(lb.url, mutator.pieces(stream), answers).catch(String);
     const statuses = finals(received).map((line) => line.slice(9, 12));

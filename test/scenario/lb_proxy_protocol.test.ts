@@ -63,6 +63,19 @@ describe("a connection that must bring a header", () => {
     expect(lb.log().filter((line) => line.includes("does not begin with a PROXY protocol header"))).toHaveLength(1);
   });
 
+  test("is refused once, whatever follows", async () => {
+    using backend = rawBackend(hello);
+    await using lb = await balancer([backend], ["--proxy-protocol"]);
+    using client = await rawClient(lb.url);
+    client.send("PROXY nonsense\r\n");
+    await client.rest();
+    for (const more of [version1, get("/"), "PROXY nonsense\r\n"]) client.send(more);
+    expect(await exchange(lb.url, version1 + get("/", closing))).toEndWith("hello");
+    expect(backend.heads).toHaveLength(1);
+    expect(await metric(lb.adminUrl, "lb_connections_refused_total", { reason: "proxy_header" })).toBe(1);
+    expect(await metric(lb.adminUrl, "lb_connections_open")).toBe(0);
+  });
+
   test("and brings it too late is closed", async () => {
     using backend = rawBackend(hello);
     await using lb = await balancer([backend], ["--proxy-protocol", "--header-timeout=100ms"]);

@@ -28,6 +28,7 @@ function entry(name: string, backends: readonly string[], more: Partial<ServiceE
     name,
     hosts: [`${name}.example`],
     paths: ["/"],
+    connect: [],
     stripPrefix: false,
     request: noRules,
     response: noRules,
@@ -266,13 +267,14 @@ test("changes of settings, routes and redirects are said in words", () => {
   const after: Wanted = wantedOf({
     ...configOf([{ ...shop, hosts: ["a"], stripPrefix: true, settings: { healthPath: "/up" } }]),
     routes: {
-      services: [{ ...shop, hosts: ["a"], stripPrefix: true, settings: { healthPath: "/up" } }],
+      services: [{ ...shop, hosts: ["a"], connect: ["a:22"], stripPrefix: true, settings: { healthPath: "/up" } }],
       redirects: [redirect],
     },
   });
   expect(changes(before, after)).toEqual([
     'service shop: --health-path "/readyz" → "/up"',
     'routes of service shop: hosts ["shop.example"] → ["a"]',
+    'routes of service shop: connect [] → ["a:22"]',
     "routes of service shop: stripPrefix false → true",
     "redirect by http any host / → 308 https://{host}{uri} added",
   ]);

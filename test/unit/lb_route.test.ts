@@ -15,7 +15,16 @@ import { length, nothingShared } from "../../src/wire/message.ts";
 const everything: Claim = { hosts: [], paths: ["/"] };
 
 function service(name: string, claim: Partial<Claim>, more: Partial<ServiceRoute> = {}): ServiceRoute {
-  return { name, ...everything, ...claim, stripPrefix: false, request: noRules, response: noRules, ...more };
+  return {
+    name,
+    ...everything,
+    ...claim,
+    connect: [],
+    stripPrefix: false,
+    request: noRules,
+    response: noRules,
+    ...more,
+  };
 }
 
 function redirect(claim: Partial<RedirectEntry>): RedirectEntry {
@@ -28,7 +37,7 @@ function table(services: readonly ServiceRoute[], redirects: readonly RedirectEn
 
 /** "service" or "redirect 308" or "misdirected". */
 function found(routes: RouteTable<string>, authority: string, target: string, scheme: "http" | "https" = "http") {
-  const { action } = routes.find(authority, target, scheme);
+  const { action } = routes.find({ method: "GET", authority, target }, scheme);
   if (action.kind === "serve") return action.service;
   return action.kind === "redirect" ? `redirect ${action.parts.join("")}` : action.code;
 }
@@ -86,6 +95,33 @@ describe("a request goes to", () => {
   test("the only service, whatever the host and the path", () => {
     const only = table([service("default", {})]);
     for (const target of ["/", "*", "/a/../b", "//", "/%2e%2e/x"]) expect(found(only, "x", target)).toBe("default");
+  });
+});
+
+describe("a CONNECT", () => {
+  const proxies = table([
+    service("git", { paths: [] }, { connect: ["git.example:22", "[2001:db8::1]:443"] }),
+    service("shop", {}, { connect: ["shop.example:443"] }),
+  ]);
+
+  test.each([
+    ["git.example:22", "git"],
+    ["GIT.example:22", "git"],
+    ["[2001:DB8::1]:443", "git"],
+    ["shop.example:443", "shop"],
+    ["git.example:443", "request_malformed"],
+    ["git.example.:22", "request_malformed"],
+    ["x.git.example:22", "request_malformed"],
+    ["127.0.0.1:22", "request_malformed"],
+  ])("to %s: %s", (authority, expected) => {
+    const { action } = proxies.find({ method: "CONNECT", authority, target: authority }, "http");
+    expect(action.kind === "serve" ? action.service : action.kind === "refuse" && action.code).toBe(expected);
+  });
+
+  test("is all that leads to a service that names nothing else", () => {
+    const only = table([service("git", { paths: [] }, { connect: ["git.example:22"] })]);
+    expect(found(only, "git.example:22", "/")).toBe("misdirected");
+    expect(found(only, "git.example:22", "git.example:22")).toBe("misdirected");
   });
 });
 
@@ -208,7 +244,10 @@ describe("redirects", () => {
     ["/new{rest}", "/old", "/old//evil.example", "/new//evil.example"],
     ["/login?from={uri}", "/", "/a", "/login?from=/a"],
   ])("to %s from %s, asked for %s: %s", (to, path, target, location) => {
-    const { action, prefix } = table([], [redirect({ paths: [path], to })]).find("x", target, "http");
+    const { action, prefix } = table([], [redirect({ paths: [path], to })]).find(
+      { method: "GET", authority: "x", target },
+      "http",
+    );
     if (action.kind !== "redirect") throw new Error(action.kind);
     const response = redirectResponse(action, prefix, head(target));
     if (response instanceof ScaleError) throw response;
@@ -216,7 +255,7 @@ describe("redirects", () => {
   });
 
   test("to the request's host cannot be made without one, and HEAD gets no body", () => {
-    const { action } = table([], [redirect({})]).find("", "/", "http");
+    const { action } = table([], [redirect({})]).find({ method: "GET", authority: "", target: "/" }, "http");
     if (action.kind !== "redirect") throw new Error(action.kind);
     expect(redirectResponse(action, "", head("/", ""))).toBeInstanceOf(ScaleError);
     const response = redirectResponse(action, "", head("/", "a", "HEAD"));
@@ -251,7 +290,7 @@ describe("header rules", () => {
     };
     const routes = table([service("api", { paths: ["/api", "/"] }, { stripPrefix: true, ...rules })]);
     const head = parsed("X-Forwarded-Prefix: /evil", "a: 2");
-    const route = routes.find("a", head.target, "http");
+    const route = routes.find({ method: "GET", authority: "a", target: head.target }, "http");
     const added: string[] = [];
     expect(requestOf(route, head, added).target).toBe("/users?x");
     expect([added, head.fields.entries()]).toEqual([["A", "1", "X-Forwarded-Prefix", "/api"], []]);
@@ -269,7 +308,7 @@ describe("header rules", () => {
     const routes = table([service("api", { paths: [path] }, { stripPrefix: true, request: written })]);
     const head = Object.assign(parsed(`C: ${"y".repeat(2_900)}`), { target: path });
     const added: string[] = [];
-    const sent = requestOf(routes.find("a", path, "http"), head, added);
+    const sent = requestOf(routes.find({ method: "GET", authority: "a", target: path }, "http"), head, added);
     const out = Buffer.alloc(headRoom(limits), 0);
     const end = writeRequestHead(out, 0, sent, added, nothingShared);
     expect(out.toString("latin1", 0, end)).toEndWith(`X-Forwarded-Prefix: ${path}\r\nB: ${value}\r\n\r\n`);
@@ -285,6 +324,6 @@ describe("header rules", () => {
   ])("%s without the prefix is %s", (target, expected) => {
     const routes = table([service("api", { paths: ["/api", "/"] }, { stripPrefix: true })]);
     const head = Object.assign(parsed(), { target });
-    expect(requestOf(routes.find("a", target, "http"), head, []).target).toBe(expected);
+    expect(requestOf(routes.find({ method: "GET", authority: "a", target }, "http"), head, []).target).toBe(expected);
   });
 });

@@ -54,6 +54,7 @@ describe("a service", () => {
           name: "shop",
           hosts: [],
           paths: ["/"],
+          connect: [],
           stripPrefix: false,
           backends: [
             { host: "10.0.0.1", port: 3000, name: "10.0.0.1:3000", weight: 3, connectionsMax: 0 },
@@ -88,6 +89,17 @@ describe("a service", () => {
     });
   });
 
+  test("that serves CONNECT serves nothing else unless it says what", () => {
+    const connect = 'connect = ["Git.example:22", "git.example:22"]';
+    expect(routes(`${shop}${connect}`).services[0]).toMatchObject({
+      hosts: [],
+      paths: [],
+      connect: ["git.example:22"],
+    });
+    expect(routes(`${shop}${connect}\nhosts = "a"`).services[0]).toMatchObject({ hosts: ["a"], paths: ["/"] });
+    expect(routes(`${shop}${connect}\npaths = "/a"`).services[0]).toMatchObject({ hosts: [], paths: ["/a"] });
+  });
+
   test("is read by every command that is given the file, and changes nothing for it", () => {
     expect(routes(shop, "--role=app").services).toHaveLength(1);
   });
@@ -99,7 +111,7 @@ test("the manual's example is a file as it should be", () => {
   const example = [...section.matchAll(/^ {4}(.*)$|^$/gm)].map(([, line = ""]) => line).join("\n");
   const { services, redirects } = routes(example);
   expect([services.map(({ name }) => name), redirects.map(({ status }) => status)]).toEqual([
-    ["shop", "api"],
+    ["shop", "api", "git"],
     [308, 301],
   ]);
 });
@@ -107,6 +119,9 @@ test("the manual's example is a file as it should be", () => {
 test("--print-config says who serves what", () => {
   const printed = loaded(`${shop}hosts = ["shop.example"]\n[[redirects]]\nto = "/x"`, printConfig);
   expect(printed).toMatch(/^\[services.shop\] shop.example \/ → 10.0.0.1:3000 10.0.0.2:3000 +# .*scale.toml$/m);
+  const connect = 'connect = ["git.example:22"]';
+  expect(loaded(`${shop}${connect}`, printConfig)).toContain("[services.shop] CONNECT git.example:22 → 10.0.0.1:3000 ");
+  expect(loaded(`${shop}${connect}\nhosts = "a"`, printConfig)).toContain("shop] a /, CONNECT git.example:22 → ");
   expect(printed).toMatch(/^\[\[redirects\]\] any host \/ → 308 \/x +# .*scale.toml$/m);
 });
 
@@ -167,6 +182,11 @@ test.each([
   [`${shop}\n[[redirects]]\nto = "/x"`, "/ of any host is claimed by [services.shop] and by [[redirects]] 1"],
   ['[[redirects]]\nto = "https://{host}{uri}"', "another address than the request's"],
   ['[[redirects]]\nscheme = "https"\nto = "https://{host}{uri}"', "another address than the request's"],
+  [
+    `${shop}connect = "a:22"\n${shop.replace("shop", "other")}connect = "a:22"`,
+    "CONNECT of a:22 is claimed by [services.shop] and by [services.other]",
+  ],
+  [`${shop}connect = []`, "connect in [services.shop] is [], expected at least one"],
   [`${shop}hosts = []`, "hosts in [services.shop] is [], expected at least one"],
   [`${shop}paths = []`, "paths in [services.shop] is [], expected at least one"],
   [`${shop}request-headers.set = { A = "${"x".repeat(4_096)}", B = "${"x".repeat(4_096)}" }`, "too many rules (FILE"],
@@ -201,6 +221,16 @@ const values: readonly (readonly [key: string, value: string, isRight: boolean])
   ["hosts", "bücher.example", false],
   ["hosts", "http://shop.example", false],
   ["hosts", "", false],
+  ["connect", "git.example:22", true],
+  ["connect", "[2001:db8::1]:443", true],
+  ["connect", "git.example", false],
+  ["connect", "git.example:0", false],
+  ["connect", "git.example:022", false],
+  ["connect", "git.example:65536", false],
+  ["connect", "*.example:22", false],
+  ["connect", "*:22", false],
+  ["connect", "http://git.example:22", false],
+  ["connect", "u@git.example:22", false],
   ["paths", "/", true],
   ["paths", "/.well-known/acme-challenge", true],
   ["paths", "/a/b-c_d~e.f", true],

@@ -118,6 +118,23 @@ const accepted: readonly (readonly [promise: string, head: string, Accepted])[] 
     "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n",
     { upgrade: "" },
   ],
+  [
+    "CONNECT",
+    "CONNECT a.example:22 HTTP/1.1\r\nHost: a.example:22\r\n\r\n",
+    { method: "CONNECT", target: "a.example:22", authority: "a.example:22", bodyLength: length.none },
+  ],
+  [
+    "CONNECT with a Host that leaves the port out",
+    "CONNECT A.example:22 HTTP/1.1\r\nHost: a.Example\r\n\r\n",
+    { target: "A.example:22", authority: "A.example:22" },
+  ],
+  ["CONNECT to IPv6", "CONNECT [::1]:22 HTTP/1.1\r\nHost: [::1]:22\r\n\r\n", { authority: "[::1]:22" }],
+  ["CONNECT in HTTP/1.0", "CONNECT a:22 HTTP/1.0\r\n\r\n", { authority: "a:22", minorVersion: 0 }],
+  [
+    "an upgrade with CONNECT",
+    "CONNECT a:22 HTTP/1.1\r\nHost: a:22\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+    { upgrade: "", fields: [] },
+  ],
   ["Expect without a body", "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", { expectsContinue: false }],
   [
     "fields of the hop and those Connection names are taken out",

@@ -72,6 +72,24 @@ const accepted: readonly (readonly [promise: string, head: string, method: strin
     "GET",
     { ...bare, status: 103, bodyLength: length.none },
   ],
+  [
+    "to CONNECT, a success with a length that means nothing",
+    `${ok}Content-Length: 5\r\n\r\n`,
+    "CONNECT",
+    { ...bare, status: 200, bodyLength: length.none },
+  ],
+  [
+    "to CONNECT, a success with chunks that mean nothing",
+    `${ok}Transfer-Encoding: chunked\r\n\r\n`,
+    "CONNECT",
+    { ...bare, status: 200, bodyLength: length.none, isChunked: false },
+  ],
+  [
+    "to CONNECT, a refusal like any other",
+    "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\n",
+    "CONNECT",
+    { ...whole, status: 403, bodyLength: 5 },
+  ],
   ["HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "GET", { ...whole, bodyLength: 5, keepsAlive: false }],
   [
     "HTTP/1.0 that persists",

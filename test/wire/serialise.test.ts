@@ -67,6 +67,12 @@ describe("a request head", () => {
     expect(writeRequest("GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n", [])).toBe("GET /x HTTP/1.1\r\nHost: b\r\n\r\n");
   });
 
+  test("says twice what CONNECT asks for", () => {
+    expect(writeRequest("CONNECT b:22 HTTP/1.1\r\nHost: B\r\n\r\n", [])).toBe(
+      "CONNECT b:22 HTTP/1.1\r\nHost: b:22\r\n\r\n",
+    );
+  });
+
   test("has one way of spelling a line, whatever the white space was", () => {
     const head = "GET / HTTP/1.1\r\nHost: h\r\nA:1\r\nB:   2  \r\nC: 3\r\nD:\r\nE: \xe9\r\n\r\n";
     expect(writeRequest(head, [])).toBe("GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: \r\nE: \xe9\r\n\r\n");

@@ -5,7 +5,7 @@
 import { ScaleError } from "../../std/errors.ts";
 import { equalsIgnoringCase, known } from "../fields.ts";
 import { COLON, hostByte, ipLiteralByte, isText, matchesAt, SLASH, SP, targetByte, tokenByte } from "../grammar.ts";
-import { length, type RequestHead } from "../message.ts";
+import { connectMethod, length, type RequestHead } from "../message.ts";
 import { RecentTexts } from "../recent_texts.ts";
 import { connectionOf, connectionOption, isHopByHop, persists } from "./connection_options.ts";
 import { Framing, notGiven } from "./framing.ts";
@@ -43,8 +43,8 @@ export class RequestParser extends HeadParser implements RequestHead {
   #hostFields = 0;
   #connectionFields = 0;
   #skippedEmptyLine = false;
-  /** The target was in absolute-form, so its authority has replaced Host (RFC 9112 §3.2.2). */
-  #absolute = false;
+  /** The target names an authority, which has replaced Host (RFC 9112 §3.2.2, §3.2.3). */
+  #namesAuthority = false;
 
   constructor(limits: HeadLimits) {
     super(limits, "request_malformed");
@@ -63,7 +63,7 @@ export class RequestParser extends HeadParser implements RequestHead {
     this.#hostFields = 0;
     this.#connectionFields = 0;
     this.#skippedEmptyLine = false;
-    this.#absolute = false;
+    this.#namesAuthority = false;
   }
 
   protected override tooLarge(): ScaleError {
@@ -102,6 +102,7 @@ export class RequestParser extends HeadParser implements RequestHead {
     const { contentLength, isChunked } = this.#framing;
     this.bodyLength = isChunked ? length.unknown : contentLength === notGiven ? length.none : contentLength;
     if (!isChunked && contentLength <= 0) this.expectsContinue = false;
+    if (this.method === connectMethod && this.bodyLength !== length.none) throw this.malformed("CONNECT has no body");
     this.#dropHopByHop();
   }
 
@@ -120,7 +121,8 @@ export class RequestParser extends HeadParser implements RequestHead {
 
   /** An Upgrade in HTTP/1.0 is to be ignored (RFC 9110 §7.8), and one with a body may be: what its bytes belong to would be a guess. */
   #upgrade(): void {
-    if (this.minorVersion === 1 && this.bodyLength <= 0 && this.bodyLength !== length.unknown) {
+    const mayBe = this.minorVersion === 1 && this.method !== connectMethod;
+    if (mayBe && this.bodyLength <= 0 && this.bodyLength !== length.unknown) {
       this.upgrade = protocolsOf(this.fields.join(known.upgrade) ?? "");
     }
   }
@@ -152,10 +154,10 @@ export class RequestParser extends HeadParser implements RequestHead {
     throw this.malformed("the request line does not end in an HTTP version");
   }
 
-  /** origin-form, absolute-form or "*" (RFC 9112 §3.2). CONNECT has a form of its own and no route here. */
+  /** origin-form, absolute-form or "*", and for CONNECT authority-form (RFC 9112 §3.2). */
   #targetForm(bytes: Buffer, start: number, end: number): void {
-    if (this.method === "CONNECT") throw this.malformed("CONNECT is not served here");
-    if (bytes[start] === SLASH) this.target = targets.at(bytes, start, end);
+    if (this.method === connectMethod) this.#authorityForm(bytes, start, end);
+    else if (bytes[start] === SLASH) this.target = targets.at(bytes, start, end);
     else if (this.method === "OPTIONS" && end - start === 1 && bytes[start] === 0x2a) this.target = "*";
     else this.#absoluteForm(bytes, start, end);
   }
@@ -167,16 +169,26 @@ export class RequestParser extends HeadParser implements RequestHead {
     let at = authorityStart;
     while (at < end && bytes[at] !== SLASH && bytes[at] !== 0x3f) at++;
     this.authority = this.#authorityAt(bytes, authorityStart, at);
-    this.#absolute = true;
+    this.#namesAuthority = true;
     const rest = bytes.toString("latin1", at, end);
     if (rest === "" && this.method === "OPTIONS") this.target = "*";
     else this.target = rest.startsWith("/") ? rest : `/${rest}`;
   }
 
+  /** uri-host ":" port, and the port has to be there (RFC 9112 §3.2.3). */
+  #authorityForm(bytes: Buffer, start: number, end: number): void {
+    this.authority = this.target = this.#authorityAt(bytes, start, end);
+    this.#namesAuthority = true;
+    if (!portAtEnd.test(this.target)) throw this.malformed("CONNECT does not ask for HOST:PORT");
+  }
+
   #host(bytes: Buffer, start: number, end: number): void {
     if (++this.#hostFields > 1) throw this.malformed("Host is given twice");
     const authority = this.#authorityAt(bytes, start, end);
-    if (!this.#absolute) this.authority = authority;
+    if (!this.#namesAuthority) this.authority = authority;
+    else if (this.method === connectMethod && !isHostOf(authority, this.target)) {
+      throw this.malformed("Host is not what CONNECT asks for");
+    }
   }
 
   /** uri-host [ ":" port ] (RFC 9110 §7.2): no userinfo, no slash, a port that is one. */
@@ -215,6 +227,14 @@ export class RequestParser extends HeadParser implements RequestHead {
   #targetTooLong(): ScaleError {
     return new ScaleError("target_too_long", `the request target is longer than ${this.limits.targetBytesMax} bytes`);
   }
+}
+
+const portAtEnd = /:\d+$/;
+
+/** Whether Host is the target of a CONNECT, or its host alone, as some clients say it: whoever reads one of the two reads the other. */
+function isHostOf(authority: string, target: string): boolean {
+  const [host, asked] = [authority.toLowerCase(), target.toLowerCase()];
+  return host === asked || host === asked.replace(portAtEnd, "");
 }
 
 /** What is said anew, or not at all, in the head that is sent on: HTTP/1.0 has no expectations (RFC 9110 §10.1.1). */

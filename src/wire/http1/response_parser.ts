@@ -3,7 +3,7 @@
  * with 502. The reason phrase is dropped: clients should ignore it (§4), and other versions of HTTP have none.
  */
 import { known } from "../fields.ts";
-import { isInterim, length, type ResponseHead } from "../message.ts";
+import { isInterim, length, opensTunnel, type ResponseHead } from "../message.ts";
 import { connectionOf, connectionOption, isHopByHop, persists } from "./connection_options.ts";
 import { Framing, notGiven } from "./framing.ts";
 import { type HeadLimits, HeadParser } from "./head_parser.ts";
@@ -25,7 +25,7 @@ export class ResponseParser extends HeadParser implements ResponseHead {
   readonly #framing = new Framing("upstream_malformed");
   #minorVersion: 0 | 1 = 1;
   #connectionFields = 0;
-  #forHead = false;
+  #method = "";
   #asked = "";
 
   constructor(limits: HeadLimits) {
@@ -35,7 +35,7 @@ export class ResponseParser extends HeadParser implements ResponseHead {
 
   /** Makes ready for the answer to a request with this method that asked to switch to `upgrade`, "" for nothing. */
   reset(method: string, upgrade = ""): void {
-    this.#forHead = method === "HEAD";
+    this.#method = method;
     this.#asked = upgrade;
     this.#restart();
   }
@@ -80,9 +80,12 @@ export class ResponseParser extends HeadParser implements ResponseHead {
   protected override complete(): void {
     this.#framing.check(this.#minorVersion);
     const { contentLength, isChunked } = this.#framing;
-    this.hasBody = !(this.#forHead || isInterim(this.status) || this.status === 204 || this.status === 304);
+    const isTunnel = opensTunnel(this.#method, this.status);
+    const isBare = isInterim(this.status) || this.status === 204 || this.status === 304 || isTunnel;
+    this.hasBody = !(this.#method === "HEAD" || isBare);
     this.isChunked = isChunked && this.hasBody;
-    if (contentLength !== notGiven) this.bodyLength = contentLength;
+    // What a tunnel begins with says of a length means nothing (§6.3 item 2).
+    if (contentLength !== notGiven && !isTunnel) this.bodyLength = contentLength;
     else this.bodyLength = this.hasBody ? length.unknown : length.none;
     this.#dropHopByHop();
     if (this.hasBody && contentLength === notGiven && !isChunked) this.keepsAlive = false;
