@@ -219,16 +219,18 @@ declare module "scale" {
           readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
         }[];
       };
+  /** Of ten jobs of a queue that workers take while there are some of each, six are high, three normal, one is low: none starves. */
+  type Priority = "high" | "normal" | "low";
   interface Job<P> {
     readonly name: string;
     /** Answers when the queue has it (or, with tx, when the transaction will commit it). */
     enqueue(
       payload: P,
-      options?: { delay?: Duration; at?: Date; unique?: string; tx?: Tx },
+      options?: { delay?: Duration; at?: Date; unique?: string; priority?: Priority; tx?: Tx },
     ): Promise<{ readonly id: string }>;
     enqueueMany(
       payloads: readonly P[],
-      options?: { delay?: Duration; tx?: Tx },
+      options?: { delay?: Duration; priority?: Priority; tx?: Tx },
     ): Promise<readonly { readonly id: string }[]>;
     /** What became of it. Null where no job of this name has the id, or not any more. */
     status(id: string): Promise<JobStatus | null>;
@@ -256,6 +258,8 @@ declare module "scale" {
     attempts?: number;
     timeout?: Duration;
     backoff?: { base: Duration; max: Duration };
+    /** Of its jobs, where enqueue does not say otherwise; default "normal". */
+    priority?: Priority;
     /** What enqueue does while the queue's store is away: fail (the default), or leave the job in the database's outbox. */
     fallback?: "outbox";
     /** How long its outcome can be asked for once it completed; default --job-completed-age, "0": not at all. */

@@ -3,6 +3,7 @@ import { logLine } from "../src/ops/access_log.ts";
 import { collect, collectHistogram } from "../src/ops/metrics.ts";
 import { Histogram } from "../src/std/histogram.ts";
 import type { QueueOverview } from "../src/store/queue/inspect.ts";
+import { priorities } from "../src/store/queue/priorities.ts";
 import type { Outcome } from "../src/store/queue/queue.ts";
 
 /** How a delivery ended for this worker. "lost": the lease had gone to another, the outcome did not count. */
@@ -109,6 +110,11 @@ export function publishJobMetrics(slots: { readonly used: number; readonly max: 
       report({ queue, state: "running" }, running);
       report({ queue, state: "dead" }, dead);
       report({ queue, state: "done" }, done);
+    }
+  });
+  collect("queue_waiting_jobs", (report) => {
+    for (const [queue, { waitingBy }] of depths) {
+      for (const priority of priorities) report({ queue, priority }, waitingBy[priority]);
     }
   });
   collect("queue_oldest_seconds", (report) => {

@@ -97,6 +97,7 @@ class Scheduler {
       id: `${name}-${atMs}`,
       name: target.name,
       payload,
+      priority: target.priority,
       tick: { schedule: name, atMs },
     }));
   }

@@ -156,6 +156,12 @@ export const metricTable = {
     labels: ["queue"],
     across: "max",
   },
+  queue_waiting_jobs: {
+    type: "gauge",
+    help: "Waiting jobs of a queue by priority: high, normal, low; at most 5 s old",
+    labels: ["queue", "priority"],
+    across: "max",
+  },
   queue_paused: { type: "gauge", help: "1 while the queue is paused", labels: ["queue"], across: "max" },
   // role worker
   jobs_processed_total: {

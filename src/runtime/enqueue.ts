@@ -2,14 +2,14 @@
  * From a call of enqueue to a job in its queue: checked here, once, on the way in; then given to the queue, or written into the
  * transaction's outbox. What a job is, is jobs.ts; how queues store it, store/queue/.
  */
-import type { Duration, Json, Tx } from "scale";
+import type { Duration, Json, Priority, Tx } from "scale";
 
 import { log } from "../ops/log.ts";
 import { collect } from "../ops/metrics.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import type { NewJob } from "../store/queue/queue.ts";
 import { currentContext } from "./context.ts";
-import { invalid, type JobDefinition, milliseconds } from "./job_definition.ts";
+import { invalid, type JobDefinition, milliseconds, priorityOf } from "./job_definition.ts";
 import { assertJson } from "./json_value.ts";
 import { keepJobs, leaveJobs, rowId } from "./outbox.ts";
 import { queueStore, runtimeSettings } from "./runtime.ts";
@@ -20,6 +20,7 @@ export interface EnqueueOptions {
   readonly delay?: Duration;
   readonly at?: Date;
   readonly unique?: string;
+  readonly priority?: Priority;
   readonly tx?: Tx;
 }
 
@@ -46,7 +47,8 @@ export async function enqueueJobs(
   }
   const unique = uniqueOf(definition, options.unique);
   const trace = currentContext()?.trace.traceparent;
-  const common = { name: definition.name, delayMs, ...unique, ...(trace === undefined ? {} : { trace }) };
+  const priority = priorityOf(definition.name, options.priority ?? definition.priority);
+  const common = { name: definition.name, delayMs, priority, ...unique, ...(trace === undefined ? {} : { trace }) };
   const jobs = payloads.map((value, index) => ({ ...common, payload: payloadText(definition, value, whats(index)) }));
   if (options.tx !== undefined) return inTransaction(definition, jobs, delayMs, options.tx);
   if (runningTransaction() !== undefined) warnOutside(definition.name);

@@ -6,6 +6,7 @@ import type { Attempt, JobOptions, StandardSchema } from "scale";
 
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { parseDuration } from "../std/units.ts";
+import { priorities, type Priority } from "../store/queue/priorities.ts";
 import { isStandardSchema } from "./standard_schema.ts";
 
 /** What enqueueing and role worker need to know of a job. Durations in milliseconds. */
@@ -17,6 +18,8 @@ export interface JobDefinition {
   readonly timeoutMs: number;
   readonly backoff: { readonly baseMs: number; readonly maxMs: number };
   readonly schema: StandardSchema | undefined;
+  /** Of its jobs, where they do not say otherwise. */
+  readonly priority: Priority;
   /** How long it is kept once it completed; undefined: as long as the worker keeps them. */
   readonly keepMs: number | undefined;
   /** Where it waits while its queue is away; undefined: enqueueing fails. */
@@ -46,6 +49,7 @@ export function define(name: string, handler: JobDefinition["handler"], options:
     schema,
     fallback,
     retention,
+    priority = "normal",
   } = options;
   if (name === "" || name.length > nameCharsMax) throw invalid(name, "name", `1–${nameCharsMax} characters`);
   if (typeof handler !== "function") throw invalid(name, "handler", "a function");
@@ -65,6 +69,7 @@ export function define(name: string, handler: JobDefinition["handler"], options:
     handler,
     schema,
     fallback,
+    priority: priorityOf(name, priority),
     keepMs: retention === undefined ? undefined : keepMsOf(name, retention),
     attemptsMax: attempts,
     timeoutMs,
@@ -73,6 +78,12 @@ export function define(name: string, handler: JobDefinition["handler"], options:
       maxMs: milliseconds(name, "backoff.max", backoff.max),
     },
   };
+}
+
+/** Throws entry_invalid where it is none. */
+export function priorityOf(name: string, priority: Priority): Priority {
+  if (!priorities.includes(priority)) throw invalid(name, "priority", priorities.map((one) => `"${one}"`).join(", "));
+  return priority;
 }
 
 function keepMsOf(name: string, retention: string | number): number {

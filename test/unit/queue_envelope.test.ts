@@ -11,6 +11,7 @@ test("what goes in comes out, and the payload is not touched", () => {
     attempts: 0,
     unique: "k",
     trace: "t",
+    priority: "normal",
     reason: undefined,
     enqueuedAtMs: undefined,
     history: [],

@@ -14,6 +14,7 @@ const summary: JobSummary = {
   atMs: now - 60_000,
   enqueuedAtMs: undefined,
   reason: undefined,
+  priority: "normal",
   payloadBytes: 2,
 };
 

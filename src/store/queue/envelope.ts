@@ -8,6 +8,7 @@
  * Invariant: two versions of scale share a queue during every deploy, so this frame never changes, a header of a later version is
  * carried along unread, and fields a version does not know survive its hands.
  */
+import type { Priority } from "./priorities.ts";
 import type { JobState } from "./states.ts";
 
 const version = 1;
@@ -35,6 +36,7 @@ export interface Envelope {
   readonly attempts: number;
   readonly unique: string | undefined;
   readonly trace: string | undefined;
+  readonly priority: Priority;
   readonly reason: string | undefined;
   /** When it was enqueued, in milliseconds since the epoch, where its id does not say. */
   readonly enqueuedAtMs: number | undefined;
@@ -69,6 +71,8 @@ interface Header {
   readonly attempts?: number;
   readonly unique?: string;
   readonly trace?: string;
+  /** Absent: normal. */
+  readonly priority?: string;
   readonly reason?: string;
   readonly enqueued?: number;
   readonly history?: readonly JobEvent[];
@@ -81,11 +85,13 @@ export function encodeEnvelope(job: {
   readonly payload: string;
   readonly unique?: string;
   readonly trace?: string;
+  readonly priority?: Priority;
   /** In milliseconds since the epoch, where the id that the driver gives does not say when. */
   readonly enqueuedAtMs?: number;
 }): string {
   const { id, name, unique, trace, enqueuedAtMs } = job;
-  return `${JSON.stringify({ v: version, name, id, unique, trace, enqueued: enqueuedAtMs })}\n${job.payload}`;
+  const priority = job.priority === "normal" ? undefined : job.priority;
+  return `${JSON.stringify({ v: version, name, id, unique, trace, priority, enqueued: enqueuedAtMs })}\n${job.payload}`;
 }
 
 /** What is kept of a completed job: everything but its payload, which may be large and has served. */
@@ -109,13 +115,14 @@ export function decodeEnvelope(text: string): Envelope {
   const end = text.indexOf("\n");
   const header = parseHeader(end < 0 ? text : text.slice(0, end));
   if (header === undefined) return { ...empty, payload: text, fault: "garbled" };
-  const { name, id, attempts = 0, unique, trace, reason, v, enqueued, history = [], ended } = header;
+  const { name, id, attempts = 0, unique, trace, priority, reason, v, enqueued, history = [], ended } = header;
   return {
     name,
     id,
     attempts,
     unique,
     trace,
+    priority: priority === "high" || priority === "low" ? priority : "normal",
     reason,
     payload: text.slice(end + 1),
     enqueuedAtMs: enqueued,
@@ -159,6 +166,7 @@ const empty: Envelope = {
   attempts: 0,
   unique: undefined,
   trace: undefined,
+  priority: "normal",
   reason: undefined,
   enqueuedAtMs: undefined,
   history: [],

@@ -5,6 +5,7 @@
  * Invariant: every operation has a bounded cost. A job is found by its id in a constant number of steps; lists come in pages.
  */
 import { amendEnvelope, type Amendment, decodeEnvelope, type JobEvent } from "./envelope.ts";
+import type { Priority } from "./priorities.ts";
 import type { QueueStats } from "./queue.ts";
 import type { JobState } from "./states.ts";
 
@@ -56,6 +57,7 @@ export interface JobSummary {
   readonly enqueuedAtMs: number | undefined;
   /** Why its last attempt did not complete. */
   readonly reason: string | undefined;
+  readonly priority: Priority;
   readonly payloadBytes: number;
 }
 
@@ -83,6 +85,8 @@ export interface Page {
 export interface QueueOverview extends QueueStats {
   /** Completed and cancelled jobs that are still kept. */
   readonly done: number;
+  /** Of those that wait. */
+  readonly waitingBy: { readonly [P in Priority]: number };
   /** Since when the queue is paused, in milliseconds since the epoch. */
   readonly pausedAtMs: number | undefined;
   /** Since when the oldest waiting job waits, likewise. */
@@ -139,7 +143,16 @@ export function sortedCursor(cursor: string | undefined): readonly [at: string |
 
 export function summaryOf(stored: StoredJob): JobSummary {
   const { queue, entry, place, atMs, payloadBytes, starts = 0 } = stored;
-  const { id = entry, name, attempts, reason, history, enqueuedAtMs, ended } = decodeEnvelope(stored.envelope);
+  const {
+    id = entry,
+    name,
+    attempts,
+    reason,
+    history,
+    enqueuedAtMs,
+    ended,
+    priority,
+  } = decodeEnvelope(stored.envelope);
   const state = stateOf(place, history.at(-1), ended?.to);
   return {
     id: `${queue}:${id}`,
@@ -150,6 +163,7 @@ export function summaryOf(stored: StoredJob): JobSummary {
     atMs: ended?.atMs ?? atMs,
     enqueuedAtMs: enqueuedAtMs ?? clockIn(id),
     reason: state === "completed" ? undefined : reason,
+    priority,
     payloadBytes,
   };
 }

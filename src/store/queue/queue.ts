@@ -5,6 +5,7 @@
  * token (states.ts); every queue is bounded. Running handlers, retry policy and the rhythm of promotions are the worker's.
  */
 import type { Inspector } from "./inspect.ts";
+import type { Priority } from "./priorities.ts";
 import type { Outcome } from "./states.ts";
 
 export interface NewJob {
@@ -17,6 +18,8 @@ export interface NewJob {
   readonly unique?: string;
   /** W3C traceparent of what enqueued it. */
   readonly trace?: string;
+  /** Absent: normal. */
+  readonly priority?: Priority;
 }
 
 /** A job that whoever enqueues it may enqueue again without knowing whether he did: it is there once. */
@@ -174,7 +177,7 @@ export interface Beginning {
 
 export interface Consumer extends Keeper {
   /**
-   * Up to `max` available jobs, oldest first. Waits up to `waitMs` for the first; returns what it has, perhaps nothing, once the
+   * Up to `max` available jobs, those of each priority oldest first and in turn with the others'. Waits up to `waitMs` for the first; returns what it has, perhaps nothing, once the
    * signal is aborted. One call at a time.
    */
   take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]>;

@@ -4,7 +4,7 @@
  */
 import type { Redis } from "ioredis";
 
-import { isReply, RedisConnection } from "../redis/connection.ts";
+import { RedisConnection } from "../redis/connection.ts";
 import { listOf, numberOf, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import type { Inspector } from "./inspect.ts";
@@ -14,8 +14,7 @@ import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueSta
 import { RedisConsumer } from "./redis_consumer.ts";
 import { dangersOf } from "./redis_dangers.ts";
 import { RedisInspector } from "./redis_inspector.ts";
-import { keysOf, queuesKey } from "./redis_keys.ts";
-import { group } from "./redis_lease_scripts.ts";
+import { keysOf, queuesKey, streamKeys } from "./redis_keys.ts";
 import { RedisLeases } from "./redis_leases.ts";
 import * as once from "./redis_once.ts";
 import { Replicas } from "./redis_replicas.ts";
@@ -76,7 +75,7 @@ export class RedisQueue implements Queue {
     const args: ScriptArgument[] = [this.#limits.jobsMax];
     for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
     const reply = await this.#write((client) =>
-      scripts.enqueue(client, [keys.stream, keys.delayed, keys.delayedJobs, keys.unique, keys.sequence], args),
+      scripts.enqueue(client, [keys.delayed, keys.delayedJobs, keys.unique, keys.sequence, ...streamKeys(keys)], args),
     );
     const [held, ...ids] = textsOf(reply);
     const { jobsMax } = this.#limits;
@@ -88,9 +87,9 @@ export class RedisQueue implements Queue {
 
   /** What needs no decision of the server's is one command, at a third of a script's price. */
   async #add(queue: string, job: NewJob): Promise<string> {
-    const { stream } = keysOf(this.#limits.namespace, queue);
+    const { streams } = keysOf(this.#limits.namespace, queue);
     const envelope = encodeEnvelope(job);
-    const id = await this.#write((client) => client.xadd(stream, "*", "job", envelope));
+    const id = await this.#write((client) => client.xadd(streams.normal.stream, "*", "job", envelope));
     return `${queue}:${id}`;
   }
 
@@ -103,14 +102,15 @@ export class RedisQueue implements Queue {
   }
 
   async #enqueueOnceStep(queue: string, jobs: readonly OnceJob[]): Promise<boolean[]> {
-    const { stream, delayed, delayedJobs, unique, known, ticks, moved } = keysOf(this.#limits.namespace, queue);
+    const keys = keysOf(this.#limits.namespace, queue);
+    const { delayed, delayedJobs, unique, known, ticks } = keys;
     const args: ScriptArgument[] = [this.#limits.jobsMax, knownJobsMax, knownJobsMs];
     for (const job of jobs) {
       const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
       args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
     }
     const reply = await this.#write((client) =>
-      once.enqueueOnce(client, [stream, delayed, delayedJobs, unique, known, ticks, moved], args),
+      once.enqueueOnce(client, [delayed, delayedJobs, unique, known, ticks, ...streamKeys(keys)], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     this.#makeKnown(queue);
@@ -173,22 +173,8 @@ export class RedisQueue implements Queue {
   }
 
   async stats(queue: string): Promise<QueueStats> {
-    const keys = keysOf(this.#limits.namespace, queue);
-    return this.#connection.run("count jobs", async (client) => {
-      const [entries, running, delayed, dead] = await Promise.all([
-        client.xlen(keys.stream),
-        client.xpending(keys.stream, group).then(
-          (summary) => numberOf(summary[0] as number),
-          (error: unknown) => {
-            if (isReply(error, "NOGROUP")) return 0;
-            throw error;
-          },
-        ),
-        client.zcard(keys.delayed),
-        client.zcard(keys.dead),
-      ]);
-      return { waiting: Math.max(0, entries - running), delayed, running, dead };
-    });
+    const { waiting, delayed, running, dead } = await this.inspector.overview(queue);
+    return { waiting, delayed, running, dead };
   }
 
   async deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]> {
@@ -221,6 +207,6 @@ export class RedisQueue implements Queue {
   }
 }
 
-function isPlain({ delayMs = 0, unique }: NewJob): boolean {
-  return delayMs <= 0 && unique === undefined;
+function isPlain({ delayMs = 0, unique, priority = "normal" }: NewJob): boolean {
+  return delayMs <= 0 && unique === undefined && priority === "normal";
 }

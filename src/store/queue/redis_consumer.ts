@@ -1,29 +1,20 @@
 /**
- * The taking side of a queue on Redis: a consumer of the group, with a connection of its own for the blocking read and the queue's
- * for everything else. The transitions are redis_scripts.ts.
+ * The taking side of a queue on Redis: a consumer of the group. How it waits for jobs is redis_reader.ts, the transitions are
+ * redis_scripts.ts.
  */
-import { RedisConnection } from "../redis/connection.ts";
-import {
-  listOf,
-  numberOf,
-  type Script,
-  type ScriptArgument,
-  type ScriptReply,
-  textOf,
-  textsOf,
-} from "../redis/script.ts";
+import type { RedisConnection } from "../redis/connection.ts";
+import { listOf, numberOf, type Script, type ScriptArgument, type ScriptReply, textOf } from "../redis/script.ts";
 import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
+import { priorities, type Priority } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import { prune as pruneDone } from "./redis_inspector_scripts.ts";
-import { type QueueKeys, queuesKey } from "./redis_keys.ts";
+import { type QueueKeys, queuesKey, type StreamKeys, streamKeys, suffixOf } from "./redis_keys.ts";
 import * as leaseScripts from "./redis_lease_scripts.ts";
 import type { RedisLeases } from "./redis_leases.ts";
+import { RedisReader } from "./redis_reader.ts";
 import * as scripts from "./redis_scripts.ts";
 
-/** Room for a round trip on top of the time a read waits by intention. */
-const graceMs = 2_000;
-const interruptIntervalMs = 50;
 /** Jobs forgotten in one step. */
 const pruneMax = 1_000;
 /** Names of workers that are gone are dropped from the group after this long. */
@@ -36,9 +27,9 @@ export class RedisConsumer implements Consumer {
   readonly #leases: RedisLeases;
   readonly #limits: QueueLimits;
   readonly #commands: RedisConnection;
-  readonly #reader: RedisConnection;
-  #readerId: Promise<number> | undefined;
-  #cursor = "0-0";
+  readonly #reader: RedisReader;
+  /** Where reclaiming goes on, in the stream of each. */
+  readonly #cursors: { [P in Priority]: string } = { high: "0-0", normal: "0-0", low: "0-0" };
   /** Number of the connection on which the server was given the script that must not wait. */
   #prepared = 0;
 
@@ -47,59 +38,43 @@ export class RedisConsumer implements Consumer {
     this.#leases = leases;
     this.#limits = limits;
     this.#commands = commands;
-    this.#reader = new RedisConnection(url, {
-      name: `${limits.namespace}-take-${queue}`,
-      unpipelined: true,
-      onLostReply: "fail",
-      operationTimeoutMs: graceMs,
-      onReady: (client) => {
-        this.#readerId = client.client("ID");
-        this.#readerId.catch(() => undefined);
-      },
-    });
+    this.#reader = new RedisReader(url, `${limits.namespace}-take-${queue}`, leases, commands);
   }
 
   async take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]> {
-    if (signal.aborted) return [];
-    let interrupter: ReturnType<typeof setInterval> | undefined;
-    const interrupt = () => {
-      this.#unblock();
-      interrupter ??= setInterval(() => this.#unblock(), interruptIntervalMs);
-    };
-    signal.addEventListener("abort", interrupt, { once: true });
-    try {
-      await this.#prepare();
-      return await this.#leases.withGroup(() => this.#read(max, waitMs));
-    } finally {
-      signal.removeEventListener("abort", interrupt);
-      clearInterval(interrupter);
-    }
+    await this.#prepare();
+    const taken = await this.#reader.take(max, waitMs, signal);
+    return taken.map(({ entry, mark, envelope }) => this.#lease(entry, 1, mark, envelope));
   }
 
   async settle(settlements: readonly Settlement[], round?: number): Promise<readonly Lease[]> {
-    const { stream, started, delayed, delayedJobs, dead, deadJobs, unique, moved } = this.#keys;
-    const { progress, cancel, counts } = this.#keys;
+    const { delayed, delayedJobs, dead, deadJobs, unique, moved, progress, cancel, counts } = this.#keys;
     const asked = round ?? "";
     const lost = await Promise.all([
       this.#ended("completed", asked, pick(settlements, "completed"), completedRecord),
       this.#ended("cancelled", asked, pick(settlements, "cancelled"), envelopeAfter),
       this.#fenced(
         scripts.delay,
-        [stream, delayed, delayedJobs, moved, counts, started, this.#receipt("delay")],
+        ({ stream, started, receipt }) => {
+          return [stream, delayed, delayedJobs, moved, counts, started, this.#receipt(receipt, "delay")];
+        },
         [asked],
         pick(settlements, "retryable", "scheduled"),
         (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to), to.to === "retryable" ? 1 : 0],
       ),
       this.#fenced(
         scripts.release,
-        [stream, moved, started, this.#receipt("release")],
+        ({ stream, started, receipt }) => [stream, moved, started, this.#receipt(receipt, "release")],
         [asked],
         pick(settlements, "available"),
         (to) => [idInQueue(to.lease), envelopeAfter(to)],
       ),
       this.#fenced(
         scripts.discard,
-        [stream, dead, deadJobs, unique, moved, progress, cancel, counts, started, this.#receipt("discard")],
+        ({ stream, started, receipt }) => {
+          const kept = [dead, deadJobs, unique, moved, progress, cancel, counts];
+          return [stream, ...kept, started, this.#receipt(receipt, "discard")];
+        },
         [asked, this.#limits.deadLettersMax],
         pick(settlements, "discarded"),
         (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
@@ -115,8 +90,21 @@ export class RedisConsumer implements Consumer {
     settlements: readonly S[],
     recordOf: (settlement: S) => string,
   ): Promise<readonly Lease[]> {
-    const { stream, unique, moved, done, doneJobs, progress, cancel, counts, started } = this.#keys;
-    const keys = [stream, unique, moved, done, doneJobs, progress, cancel, counts, started, this.#receipt(outcome)];
+    const { unique, moved, done, doneJobs, progress, cancel, counts } = this.#keys;
+    const keys = ({ stream, started, receipt }: StreamKeys) => {
+      return [
+        stream,
+        unique,
+        moved,
+        done,
+        doneJobs,
+        progress,
+        cancel,
+        counts,
+        started,
+        this.#receipt(receipt, outcome),
+      ];
+    };
     const first = [round, outcome, this.#limits.completedMax];
     return this.#fenced(scripts.complete, keys, first, settlements, (settlement) => {
       const { lease } = settlement;
@@ -125,13 +113,13 @@ export class RedisConsumer implements Consumer {
     });
   }
 
-  #receipt(step: string): string {
-    return `${this.#keys.receipt}:${this.#owner}:${step}`;
+  #receipt(receipt: string, step: string): string {
+    return `${receipt}:${this.#owner}:${step}`;
   }
 
   begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
-    const { stream, started } = this.#keys;
-    return this.#fenced(leaseScripts.begin, [stream, started], [], beginnings, (one) => [markOf(one)]);
+    const keys = ({ stream, started }: StreamKeys) => [stream, started];
+    return this.#fenced(leaseScripts.begin, keys, [], beginnings, (one) => [markOf(one)]);
   }
 
   renew(tokens: readonly Token[]): Promise<readonly Token[]> {
@@ -143,41 +131,60 @@ export class RedisConsumer implements Consumer {
   }
 
   async reclaim(max: number, leaseMs: number): Promise<readonly Lease[]> {
-    const { stream, started } = this.#keys;
-    return this.#leases.withGroup(async () => {
-      const args = [this.#owner, leaseMs, max, this.#cursor];
+    return this.#inEach(max, async (priority, { stream, started }, left) => {
+      const args = [this.#owner, leaseMs, left, this.#cursors[priority]];
       const reply = listOf(await this.#script("reclaim jobs", leaseScripts.reclaim, [stream, started], args));
-      this.#cursor = textOf(reply[0]);
-      return this.#leasesIn(reply.slice(1));
+      this.#cursors[priority] = textOf(reply[0]);
+      return reply.slice(1);
     });
   }
 
   async held(max: number): Promise<readonly Lease[]> {
-    const { stream, started } = this.#keys;
-    return this.#leases.withGroup(async () => {
-      const reply = await this.#script("list leases", leaseScripts.held, [stream, started], [this.#owner, max]);
-      return this.#leasesIn(listOf(reply));
-    });
+    return this.#inEach(max, async (_, { stream, started }, left) =>
+      listOf(await this.#script("list leases", leaseScripts.held, [stream, started], [this.#owner, left])),
+    );
+  }
+
+  /** Up to `max` leases, from one stream after the other. `find` answers with entry, deliveries, mark, envelope of each, flat. */
+  async #inEach(
+    max: number,
+    find: (priority: Priority, keys: StreamKeys, left: number) => Promise<readonly ScriptReply[]>,
+  ): Promise<readonly Lease[]> {
+    const leases: Lease[] = [];
+    for (const priority of this.#reader.inUse) {
+      const left = max - leases.length;
+      if (left <= 0) break;
+      const found = () => find(priority, this.#keys.streams[priority], left);
+      leases.push(...this.#leasesIn(priority, await this.#leases.withGroup([priority], found)));
+    }
+    return leases;
   }
 
   async promote(max: number): Promise<number | undefined> {
-    const { stream, delayed, delayedJobs, moved } = this.#keys;
-    const keys = [stream, delayed, delayedJobs, moved];
+    const { delayed, delayedJobs } = this.#keys;
+    const keys = [delayed, delayedJobs, ...streamKeys(this.#keys)];
     const nextMs = numberOf(await this.#script("promote jobs", scripts.promote, keys, [max]));
     return nextMs < 0 ? undefined : nextMs;
   }
 
   async orders(): Promise<Orders> {
-    const { control, cancel } = this.#keys;
-    const [paused, cancelled] = await this.#commands.run("read orders", (client) =>
-      Promise.all([client.hget(control, "paused"), client.hkeys(cancel)]),
+    const { control, cancel, streams } = this.#keys;
+    const [paused, cancelled, ...exist] = await this.#commands.run("read orders", (client) =>
+      Promise.all([
+        client.hget(control, "paused"),
+        client.hkeys(cancel),
+        client.exists(streams.high.stream),
+        client.exists(streams.low.stream),
+      ]),
     );
+    this.#reader.use(priorities.filter((one) => one === "normal" || exist[one === "high" ? 0 : 1] === 1));
     return { paused: paused !== null, cancelled: cancelled.map((id) => `${this.#queue}:${id}`) };
   }
 
   async report(progress: readonly { readonly lease: Lease; readonly value: string }[]): Promise<void> {
-    const { stream, progress: notes } = this.#keys;
-    await this.#fenced(scripts.report, [stream, notes], [], progress, ({ lease, value }) => [idInQueue(lease), value]);
+    const { progress: notes } = this.#keys;
+    const keys = ({ stream }: StreamKeys) => [stream, notes];
+    await this.#fenced(scripts.report, keys, [], progress, ({ lease, value }) => [idInQueue(lease), value]);
   }
 
   async prune(): Promise<void> {
@@ -192,64 +199,27 @@ export class RedisConsumer implements Consumer {
   }
 
   async close(): Promise<void> {
-    if (this.#reader.state === "closed") return;
-    this.#reader.close();
+    if (!this.#reader.close()) return;
     // Only tidiness: a group keeps the name of a worker that could not say goodbye until another one starts.
-    const forget = this.#script(
-      "leave the group",
-      leaseScripts.forgetConsumers,
-      [this.#keys.stream],
-      [forgetAfterMs, this.#owner],
-    );
-    await forget.catch(() => undefined);
+    const forget = this.#reader.inUse.map((priority) => {
+      const { stream } = this.#keys.streams[priority];
+      return this.#script("leave the group", leaseScripts.forgetConsumers, [stream], [forgetAfterMs, this.#owner]);
+    });
+    await Promise.allSettled(forget);
   }
 
   /** A server that does not know a script yet is told in a second round trip: not when a job is about to begin. */
   async #prepare(): Promise<void> {
     const { connects } = this.#commands;
     if (this.#prepared === connects && connects > 0) return;
-    const { stream, started } = this.#keys;
+    const { stream, started } = this.#keys.streams.normal;
     await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], [this.#owner, "0", "0"]);
     this.#prepared = this.#commands.connects;
   }
 
-  async #read(max: number, waitMs: number): Promise<readonly Lease[]> {
-    const { stream } = this.#keys;
-    const wait = Math.max(1, Math.ceil(waitMs));
-    const reply = await this.#reader.run(
-      "take jobs",
-      (client) =>
-        client.xreadgroup(
-          "GROUP",
-          leaseScripts.group,
-          this.#owner,
-          "COUNT",
-          max,
-          "BLOCK",
-          wait,
-          "STREAMS",
-          stream,
-          ">",
-        ),
-      waitMs + graceMs,
-    );
-    const entries = reply === null ? [] : listOf(listOf((reply as readonly ScriptReply[])[0])[1]);
-    return entries.map((entry) => {
-      const [id, fields] = listOf(entry);
-      const [, envelope = "", , mark = ""] = textsOf(fields);
-      return this.#lease(textOf(id), 1, mark, envelope);
-    });
-  }
-
-  /** Ends a blocking read without losing what it was about to deliver. */
-  #unblock(): void {
-    const unblocked = this.#readerId?.then((id) => this.#commands.client.client("UNBLOCK", id));
-    unblocked?.catch(() => undefined);
-  }
-
   #fenced<T extends { readonly lease: Lease }>(
     chosen: Script,
-    keys: readonly string[],
+    keys: (at: StreamKeys) => readonly string[],
     first: readonly ScriptArgument[],
     items: readonly T[],
     rest: (item: T) => readonly ScriptArgument[],
@@ -275,11 +245,13 @@ export class RedisConsumer implements Consumer {
   }
 
   /** From entry, deliveries, mark, envelope of each, flat. */
-  #leasesIn(flat: readonly ScriptReply[]): readonly Lease[] {
+  #leasesIn(priority: Priority, flat: readonly ScriptReply[]): readonly Lease[] {
+    const suffix = suffixOf(priority);
     const leases: Lease[] = [];
     for (let index = 0; index + 3 < flat.length; index += 4) {
       const deliveries = numberOf(flat[index + 1]);
-      leases.push(this.#lease(textOf(flat[index]), deliveries, textOf(flat[index + 2]), textOf(flat[index + 3])));
+      const entry = `${textOf(flat[index])}${suffix}`;
+      leases.push(this.#lease(entry, deliveries, textOf(flat[index + 2]), textOf(flat[index + 3])));
     }
     return leases;
   }

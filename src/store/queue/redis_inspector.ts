@@ -27,10 +27,19 @@ import {
   sortedCursor,
   type StoredJob,
 } from "./inspect.ts";
-import { startsOf } from "./lease.ts";
 import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } from "./limits.ts";
+import { priorities } from "./priorities.ts";
+import {
+  clockOf,
+  inGroups,
+  jobInStream,
+  leaseFacts,
+  payloadBytesOf,
+  type StreamFacts,
+  streamFacts,
+} from "./redis_found.ts";
 import * as scripts from "./redis_inspector_scripts.ts";
-import { keysOf, type QueueKeys, queuesKey } from "./redis_keys.ts";
+import { keysOf, numberOfEntry, priorityOf, type QueueKeys, queuesKey, streamKeys, suffixOf } from "./redis_keys.ts";
 
 /** A job that moves while it is steered is looked for again this often. */
 const lookupsMax = 5;
@@ -52,33 +61,36 @@ export class RedisInspector implements Inspector {
   }
 
   async overview(queue: string): Promise<QueueOverview> {
-    const { stream, delayed, dead, done, control, counts: counted } = this.#keys(queue);
-    const keys = [stream, delayed, dead, done, control, counted];
-    const [entries, running, late, letters, kept, paused, oldest, added, ...rest] = listOf(
-      await this.#run("count jobs", scripts.overview, keys, []),
-    );
-    const numbers = new Map([["arrived", numberOf(added)]]);
-    for (let index = 0; index + 1 < rest.length; index += 2)
-      numbers.set(textOf(rest[index]), numberOf(rest[index + 1]));
+    const all = this.#keys(queue);
+    const keys = [all.delayed, all.dead, all.done, all.control, all.counts, ...streamKeys(all)];
+    const [late, letters, kept, paused, ...rest] = listOf(await this.#run("count jobs", scripts.overview, keys, []));
+    const normal = streamFacts(rest.slice(0, 4));
+    const high = streamFacts(rest.slice(4, 8));
+    const low = streamFacts(rest.slice(8, 12));
+    const streams = [normal, high, low];
+    const sum = (of: (one: StreamFacts) => number) => streams.reduce((all, one) => all + of(one), 0);
+    const numbers = new Map([["arrived", sum(({ added }) => added)]]);
+    for (const [count, value] of inGroups(rest.slice(12), 2)) numbers.set(textOf(count), numberOf(value));
+    const oldest = Math.min(...streams.map(({ oldestAtMs }) => oldestAtMs));
     return {
-      waiting: Math.max(0, numberOf(entries) - numberOf(running)),
-      running: numberOf(running),
+      waiting: sum(({ waiting }) => waiting),
+      running: sum(({ running }) => running),
       delayed: numberOf(late),
       dead: numberOf(letters),
       done: numberOf(kept),
+      waitingBy: { high: high.waiting, normal: normal.waiting, low: low.waiting },
       pausedAtMs: paused === "" ? undefined : numberOf(paused),
-      oldestWaitingAtMs: oldest === "" ? undefined : clockOf(textOf(oldest)),
+      oldestWaitingAtMs: Number.isFinite(oldest) ? oldest : undefined,
       counts: Object.fromEntries(counts.map((count) => [count, numbers.get(count) ?? 0])) as { [C in Count]: number },
     };
   }
 
   async page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page> {
-    const { stream, started, delayed, delayedJobs, dead, deadJobs, done, doneJobs } = this.#keys(queue);
+    const { delayed, delayedJobs, dead, deadJobs, done, doneJobs } = this.#keys(queue);
     switch (place) {
       case "waiting":
-        return this.#streamPage(queue, place, scripts.waitingPage, [stream], cursor, max);
       case "running":
-        return this.#streamPage(queue, place, scripts.runningPage, [stream, started], cursor, max);
+        return this.#streamPage(queue, place, cursor, max);
       case "delayed":
         return this.#sortedPage(queue, place, [delayed, delayedJobs], cursor, max);
       case "dead":
@@ -88,17 +100,25 @@ export class RedisInspector implements Inspector {
     }
   }
 
+  /** The high ones first, then the others. */
   async #streamPage(
     queue: string,
     place: "waiting" | "running",
-    chosen: Script,
-    keys: readonly string[],
     cursor: string | undefined,
     max: number,
   ): Promise<Page> {
-    if (cursor !== undefined && !/^\d{1,16}-\d{1,16}$/.test(cursor)) throw notACursor(cursor);
-    const flat = listOf(await this.#run("list jobs", chosen, keys, [max, cursor ?? ""]));
-    const jobs = inGroups(flat, place === "waiting" ? 3 : 6).map((facts) => jobInStream(queue, place, facts));
+    if (cursor !== undefined && !/^\d{1,16}-\d{1,16}[hl]?$/.test(cursor)) throw notACursor(cursor);
+    const first = cursor === undefined ? 0 : priorities.indexOf(priorityOf(cursor));
+    const jobs: StoredJob[] = [];
+    for (const [index, priority] of priorities.slice(first).entries()) {
+      const { stream, started } = this.#keys(queue).streams[priority];
+      const after = index === 0 && cursor !== undefined ? numberOfEntry(cursor) : "";
+      const [chosen, keys, size] =
+        place === "waiting" ? [scripts.waitingPage, [stream], 3] : [scripts.runningPage, [stream, started], 6];
+      const flat = listOf(await this.#run("list jobs", chosen, keys, [max - jobs.length, after]));
+      jobs.push(...inGroups(flat, size).map((facts) => jobInStream(queue, place, suffixOf(priority), facts)));
+      if (jobs.length >= max) break;
+    }
     return this.#pageOf(jobs, max);
   }
 
@@ -136,8 +156,8 @@ export class RedisInspector implements Inspector {
     const queue = queueOfId(id);
     if (queue === undefined) return undefined;
     const all = this.#keys(queue);
-    const { stream, moved, delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, started } = all;
-    const keys = [stream, moved, delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, started];
+    const { delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel } = all;
+    const keys = [delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, ...streamKeys(all)];
     const inQueue = id.slice(queue.length + 1);
     const [place, at, envelope, note, cancelling, ...lease] = listOf(
       await this.#run("find a job", scripts.find, keys, [inQueue]),
@@ -171,12 +191,12 @@ export class RedisInspector implements Inspector {
 
   async #cancelFound(job: StoredJob): Promise<string> {
     const keys = this.#keys(job.queue);
-    const { stream, moved, delayed, delayedJobs, unique, done, doneJobs, cancel, counts: counted, progress } = keys;
+    const { delayed, delayedJobs, unique, done, doneJobs, cancel, counts: counted, progress } = keys;
     const { id = job.entry, unique: key = "" } = decodeEnvelope(job.envelope);
     const reply = await this.#run(
       "cancel a job",
       scripts.cancel,
-      [stream, moved, delayed, delayedJobs, unique, done, doneJobs, cancel, counted, progress],
+      [delayed, delayedJobs, unique, done, doneJobs, cancel, counted, progress, ...streamKeys(keys)],
       [id, key, this.#limits.completedAge, cancelledRecord(job), cancellationsMax],
     );
     return textOf(reply);
@@ -233,9 +253,9 @@ export class RedisInspector implements Inspector {
       const { id = job.entry, unique = "" } = decodeEnvelope(job.envelope);
       args.push(id, job.atMs, unique, retriedEnvelope(job));
     }
-    const { stream, delayed, unique, moved } = keys;
+    const { delayed, unique } = keys;
     const from = [keys[place], keys[`${place}Jobs`]];
-    const reply = await this.#run("retry jobs", scripts.retry, [stream, delayed, unique, moved, ...from], args);
+    const reply = await this.#run("retry jobs", scripts.retry, [delayed, unique, ...from, ...streamKeys(keys)], args);
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     return textsOf(reply);
   }
@@ -264,30 +284,4 @@ export class RedisInspector implements Inspector {
   #run(what: string, chosen: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<ScriptReply> {
     return this.#connection.run(what, (client) => chosen(client, keys, args));
   }
-}
-
-/** From entry, head, bytes of the payload, then of a running one its lease. */
-function jobInStream(queue: string, place: "waiting" | "running", facts: readonly ScriptReply[]): StoredJob {
-  const [entry, head, bytes, ...lease] = facts;
-  const found = { queue, place, entry: textOf(entry), envelope: textOf(head), payloadBytes: numberOf(bytes) };
-  return place === "waiting" ? { ...found, atMs: clockOf(found.entry) } : { ...found, ...leaseFacts(lease) };
-}
-
-/** From owner, ms since the lease was renewed, mark. */
-function leaseFacts([owner, idleMs, mark]: readonly ScriptReply[]) {
-  return { owner: textOf(owner), atMs: Date.now() - numberOf(idleMs), starts: startsOf(textOf(mark)) };
-}
-
-function inGroups(flat: readonly ScriptReply[], size: number): readonly (readonly ScriptReply[])[] {
-  return Array.from({ length: Math.floor(flat.length / size) }, (_, group) =>
-    flat.slice(group * size, (group + 1) * size),
-  );
-}
-
-function clockOf(entry: string): number {
-  return Number(entry.slice(0, entry.indexOf("-")));
-}
-
-function payloadBytesOf(envelope: string): number {
-  return Buffer.byteLength(envelope.slice(envelope.indexOf("\n") + 1));
 }

@@ -3,7 +3,7 @@
  * the transitions that workers make.
  */
 import { script } from "../redis/script.ts";
-import { group } from "./redis_lease_scripts.ts";
+import { group, streams } from "./redis_lease_scripts.ts";
 import { clock, freeUnique } from "./redis_scripts.ts";
 
 const size = `
@@ -31,12 +31,16 @@ local function lastDelivered(stream)
     if facts.name == '${group}' then return facts['last-delivered-id'] end
   end
   return '0-0'
-end
-local function entryOf(stream, moved, id)
+end`;
+
+/** Where a job in some stream is: nothing, or entry, stream, the entry's number there, letter, envelope, mark. */
+const entry = `
+local function entryOf(id)
   local entry = redis.call('HGET', moved, id) or id
-  if not string.match(entry, '^%d+%-%d+$') then return nil end
-  local job = redis.call('XRANGE', stream, entry, entry)[1]
-  if job then return entry, job[2][2], job[2][4] end
+  local number, letter = string.match(entry, '^(%d+%-%d+)([hl]?)$')
+  if not number then return nil end
+  local job = redis.call('XRANGE', streams[letter], number, number)[1]
+  if job then return entry, streams[letter], number, letter, job[2][2], job[2][4] end
 end`;
 
 /**
@@ -100,75 +104,75 @@ end
 return found`);
 
 /**
- * One job, wherever it is. KEYS: stream, moved, delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel, started. ARGV: id.
+ * One job, wherever it is. KEYS: delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel, the streams'. ARGV: id.
  * Returns place, entry or score, envelope, progress or '', 1 where it was told to stop; of a running one also owner, ms since its lease was renewed,
  * mark or ''. Or nothing.
  */
-export const find = script(`${stream}
+export const find = script(`${stream}${streams}${entry}
 local id = ARGV[1]
-local progress = redis.call('HGET', KEYS[9], id) or ''
-local cancel = redis.call('HEXISTS', KEYS[10], id)
-local entry, envelope, before = entryOf(KEYS[1], KEYS[2], id)
+local progress = redis.call('HGET', KEYS[7], id) or ''
+local cancel = redis.call('HEXISTS', KEYS[8], id)
+local entry, stream, number, letter, envelope, before = entryOf(id)
 if entry then
-  local lease = pendingAt(KEYS[1], entry)
+  local lease = pendingAt(stream, number)
   if not lease then return {'waiting', entry, envelope, progress, cancel} end
-  local mark = redis.call('HGET', KEYS[11], entry) or before or ''
+  local mark = redis.call('HGET', started[letter], number) or before or ''
   return {'running', entry, envelope, progress, cancel, lease[2], lease[3], mark}
 end
 for i, place in ipairs({'delayed', 'dead', 'done'}) do
-  local score = redis.call('ZSCORE', KEYS[2 * i + 1], id)
-  if score then return {place, score, redis.call('HGET', KEYS[2 * i + 2], id) or '', progress, cancel} end
+  local score = redis.call('ZSCORE', KEYS[2 * i - 1], id)
+  if score then return {place, score, redis.call('HGET', KEYS[2 * i], id) or '', progress, cancel} end
 end
 return {}`);
 
 /**
- * available | scheduled | retryable → cancelled; a running one is put on the list of those that are to stop. KEYS: stream, moved,
- * delayed, delayed:jobs, unique, done, done:jobs, cancel, counts, progress. ARGV: id, unique key or '', how long it is kept in ms, its
- * record, most on the list. Returns cancelled, cancelling, busy or gone. How many are kept is the workers' to say: prune.
+ * available | scheduled | retryable → cancelled; a running one is put on the list of those that are to stop. KEYS: delayed, delayed:jobs,
+ * unique, done, done:jobs, cancel, counts, progress, the streams'. ARGV: id, unique key or '', how long it is kept in ms, its record, most on
+ * the list. Returns cancelled, cancelling, busy or gone. How many are kept is the workers' to say: prune.
  */
-export const cancel = script(`${clock}${freeUnique}${stream}
+export const cancel = script(`${clock}${freeUnique}${stream}${streams}${entry}
 local id = ARGV[1]
-local entry = entryOf(KEYS[1], KEYS[2], id)
-if redis.call('ZREM', KEYS[3], id) == 1 then
-  redis.call('HDEL', KEYS[4], id)
+local entry, stream, number = entryOf(id)
+if redis.call('ZREM', KEYS[1], id) == 1 then
+  redis.call('HDEL', KEYS[2], id)
 elseif not entry then
   return 'gone'
-elseif pendingAt(KEYS[1], entry) then
-  if redis.call('HEXISTS', KEYS[8], id) == 1 then return 'cancelling' end
-  if redis.call('HLEN', KEYS[8]) >= tonumber(ARGV[5]) then return 'busy' end
-  redis.call('HSET', KEYS[8], id, now())
+elseif pendingAt(stream, number) then
+  if redis.call('HEXISTS', KEYS[6], id) == 1 then return 'cancelling' end
+  if redis.call('HLEN', KEYS[6]) >= tonumber(ARGV[5]) then return 'busy' end
+  redis.call('HSET', KEYS[6], id, now())
   return 'cancelling'
 else
-  redis.call('XDEL', KEYS[1], entry)
-  redis.call('HDEL', KEYS[2], id)
+  redis.call('XDEL', stream, number)
+  redis.call('HDEL', moved, id)
 end
-free(KEYS[5], ARGV[2], id)
+free(KEYS[3], ARGV[2], id)
+redis.call('HDEL', KEYS[6], id)
 redis.call('HDEL', KEYS[8], id)
-redis.call('HDEL', KEYS[10], id)
-redis.call('HINCRBY', KEYS[9], 'cancelled', 1)
-redis.call('ZADD', KEYS[6], now() + ARGV[3], id)
-redis.call('HSET', KEYS[7], id, ARGV[4])
+redis.call('HINCRBY', KEYS[7], 'cancelled', 1)
+redis.call('ZADD', KEYS[4], now() + ARGV[3], id)
+redis.call('HSET', KEYS[5], id, ARGV[4])
 return 'cancelled'`);
 
 /**
- * retryable | scheduled | cancelled | discarded → available. KEYS: stream, delayed, unique, moved, sorted set and hash that hold them.
+ * retryable | scheduled | cancelled | discarded → available. KEYS: delayed, unique, sorted set and hash that hold them, the streams'.
  * ARGV: most jobs the queue may hold, then of each job id, its score when it was looked at, unique key or '', amended envelope.
  * Returns of each retried, duplicate or changed; or the number of jobs the queue holds, when there is no room for all.
  */
-export const retry = script(`
-local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
+export const retry = script(`${streams}
+local held = inStreams() + redis.call('ZCARD', KEYS[1])
 if held + (#ARGV - 1) / 4 > tonumber(ARGV[1]) then return held end
 local outcomes = {}
 for i = 2, #ARGV, 4 do
   local id, unique = ARGV[i], ARGV[i + 2]
-  local holder = unique ~= '' and redis.call('HGET', KEYS[3], unique)
-  if redis.call('ZSCORE', KEYS[5], id) ~= ARGV[i + 1] then outcomes[#outcomes + 1] = 'changed'
+  local holder = unique ~= '' and redis.call('HGET', KEYS[2], unique)
+  if redis.call('ZSCORE', KEYS[3], id) ~= ARGV[i + 1] then outcomes[#outcomes + 1] = 'changed'
   elseif holder and holder ~= id then outcomes[#outcomes + 1] = 'duplicate'
   else
-    redis.call('ZREM', KEYS[5], id)
-    redis.call('HDEL', KEYS[6], id)
-    redis.call('HSET', KEYS[4], id, redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]))
-    if unique ~= '' then redis.call('HSET', KEYS[3], unique, id) end
+    redis.call('ZREM', KEYS[3], id)
+    redis.call('HDEL', KEYS[4], id)
+    redis.call('HSET', moved, id, append(ARGV[i + 3]))
+    if unique ~= '' then redis.call('HSET', KEYS[2], unique, id) end
     outcomes[#outcomes + 1] = 'retried'
   end
 end
@@ -204,22 +208,24 @@ if excess > 0 then forget(KEYS[1], KEYS[2], redis.call('ZRANGE', KEYS[1], 0, exc
 return gone`);
 
 /**
- * Where jobs are, in numbers. KEYS: stream, delayed, dead, done, control, counts. Returns entries, running, delayed, dead, done, since
- * when it is paused or '', entry of the oldest that waits or '', entries ever added, then counts as name, value.
+ * Where jobs are, in numbers. KEYS: delayed, dead, done, control, counts, the streams'. Returns delayed, dead, done, since when it is paused
+ * or '', then of each stream (normal, high, low) entries, running, entry of the oldest that waits or '', entries ever added, then counts as
+ * name, value.
  */
-export const overview = script(`${stream}
-local entries = redis.call('XLEN', KEYS[1])
-local pending = redis.pcall('XPENDING', KEYS[1], '${group}')
-local running = pending.err and 0 or pending[1]
-local oldest = redis.call('XRANGE', KEYS[1], '(' .. lastDelivered(KEYS[1]), '+', 'COUNT', 1)[1]
-local added = 0
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-if not info.err then
-  for i = 1, #info, 2 do if info[i] == 'entries-added' then added = info[i + 1] end end
+export const overview = script(`${stream}${streams}
+local found = {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), redis.call('HGET', KEYS[4], 'paused') or ''}
+for _, letter in ipairs({'', 'h', 'l'}) do
+  local pending = redis.pcall('XPENDING', streams[letter], '${group}')
+  local oldest = redis.call('XRANGE', streams[letter], '(' .. lastDelivered(streams[letter]), '+', 'COUNT', 1)[1]
+  local added = 0
+  local info = redis.pcall('XINFO', 'STREAM', streams[letter])
+  if not info.err then
+    for i = 1, #info, 2 do if info[i] == 'entries-added' then added = info[i + 1] end end
+  end
+  found[#found + 1] = redis.call('XLEN', streams[letter])
+  found[#found + 1] = pending.err and 0 or pending[1]
+  found[#found + 1] = oldest and oldest[1] or ''
+  found[#found + 1] = added
 end
-local found = {
-  entries, running, redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), redis.call('ZCARD', KEYS[4]),
-  redis.call('HGET', KEYS[5], 'paused') or '', oldest and oldest[1] or '', added,
-}
-for _, fact in ipairs(redis.call('HGETALL', KEYS[6])) do found[#found + 1] = fact end
+for _, fact in ipairs(redis.call('HGETALL', KEYS[5])) do found[#found + 1] = fact end
 return found`);

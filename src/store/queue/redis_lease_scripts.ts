@@ -7,6 +7,25 @@ import { script } from "../redis/script.ts";
 export const group = "workers";
 
 /**
+ * The last keys of a script that looks through the streams or adds to them, as redis_keys.ts lists them: stream and started of each
+ * priority, then moved. An entry is written with a letter behind it that says which stream it is in: h, l, or none for normal.
+ */
+export const streams = `
+local moved = KEYS[#KEYS]
+local streams = {[''] = KEYS[#KEYS - 6], h = KEYS[#KEYS - 4], l = KEYS[#KEYS - 2]}
+local started = {[''] = KEYS[#KEYS - 5], h = KEYS[#KEYS - 3], l = KEYS[#KEYS - 1]}
+local function inStreams()
+  return redis.call('XLEN', streams['']) + redis.call('XLEN', streams.h) + redis.call('XLEN', streams.l)
+end
+local function append(envelope)
+  local letter = string.match(string.match(envelope, '^[^\\n]*'), '"priority":"([hl])') or ''
+  return redis.call('XADD', streams[letter], '*', 'job', envelope) .. letter
+end`;
+
+/** The letter of the one stream that a fenced script is about. */
+export const letter = `local letter = string.match(KEYS[1], ':stream%-(%a)%a*$') or ''`;
+
+/**
  * A lease is ours while the entry is pending under our name with the delivery count it was taken with. What a script is about is looked
  * up in one command, where it lies close together; what that did not show is asked for by itself. ARGV of every fenced script begins
  * with the owner, the first and the last entry it is about.
@@ -51,6 +70,7 @@ return lost`);
  * Returns lost entries. Everything known of the job goes along: the id, which was that of its first entry, and what earlier workers began.
  */
 export const handBack = script(`${fence}
+${letter}
 local lost = {}
 for i = 4, #ARGV, 2 do
   local entry = ARGV[i]
@@ -59,11 +79,11 @@ for i = 4, #ARGV, 2 do
     local envelope = fields[2]
     local header = string.match(envelope, '^{[^\\n]*')
     local readable, facts = pcall(cjson.decode, header)
-    local id = readable and facts.id or entry
-    if readable and not facts.id then envelope = '{"id":"' .. entry .. '",' .. string.sub(envelope, 2) end
+    local id = readable and facts.id or entry .. letter
+    if readable and not facts.id then envelope = '{"id":"' .. id .. '",' .. string.sub(envelope, 2) end
     local mark = redis.call('HGET', KEYS[2], entry) or fields[4] or ''
     leave(KEYS[3], KEYS[2], entry, id)
-    redis.call('HSET', KEYS[3], id, redis.call('XADD', KEYS[1], '*', 'job', envelope, 'mark', mark))
+    redis.call('HSET', KEYS[3], id, redis.call('XADD', KEYS[1], '*', 'job', envelope, 'mark', mark) .. letter)
   else lost[#lost + 1] = entry end
 end
 return lost`);

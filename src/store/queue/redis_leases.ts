@@ -6,8 +6,9 @@ import type { Redis } from "ioredis";
 
 import { isReply, type RedisConnection } from "../redis/connection.ts";
 import { type Script, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
+import { priorities, type Priority } from "./priorities.ts";
 import type { Keeper, Token } from "./queue.ts";
-import type { QueueKeys } from "./redis_keys.ts";
+import { numberOfEntry, priorityOf, type QueueKeys, type StreamKeys } from "./redis_keys.ts";
 import * as scripts from "./redis_lease_scripts.ts";
 
 export class RedisLeases implements Keeper {
@@ -22,19 +23,51 @@ export class RedisLeases implements Keeper {
   }
 
   renew(tokens: readonly Token[]): Promise<readonly Token[]> {
-    return this.fenced(scripts.renew, [this.keys.stream], [], tokens, (token) => token, nothing);
+    return this.fenced(
+      scripts.renew,
+      ({ stream }) => [stream],
+      [],
+      tokens,
+      (token) => token,
+      nothing,
+    );
   }
 
   async handBack(tokens: readonly Token[]): Promise<void> {
-    const { stream, started, moved } = this.keys;
-    await this.fenced(scripts.handBack, [stream, started, moved], [], tokens, (token) => token, nothing);
+    const { moved } = this.keys;
+    const keysOf = ({ stream, started }: StreamKeys) => [stream, started, moved];
+    await this.fenced(scripts.handBack, keysOf, [], tokens, (token) => token, nothing);
   }
 
   /**
-   * Runs one transition for many leases; returns those that were lost. `rest` is what the script wants to know of each after entry and
-   * deliveries.
+   * Runs one transition for many leases; returns those that were lost. `keysOf`: the script's keys for leases in this stream. `rest` is
+   * what the script wants to know of each after entry and deliveries.
    */
   async fenced<T, L extends Token>(
+    chosen: Script,
+    keysOf: (at: StreamKeys) => readonly string[],
+    first: readonly ScriptArgument[],
+    items: readonly T[],
+    tokenOf: (item: T) => L,
+    rest: (item: T) => readonly ScriptArgument[],
+  ): Promise<readonly L[]> {
+    if (items.length === 0) return [];
+    const run = (priority: Priority, some: readonly T[]) =>
+      this.#fencedIn(priority, chosen, keysOf(this.keys.streams[priority]), first, some, tokenOf, rest);
+    const [one] = items;
+    const priority = priorityOf(tokenOf(one!).entry);
+    if (items.every((item) => priorityOf(tokenOf(item).entry) === priority)) return run(priority, items);
+    const lost = priorities.map((each) =>
+      run(
+        each,
+        items.filter((item) => priorityOf(tokenOf(item).entry) === each),
+      ),
+    );
+    return (await Promise.all(lost)).flat();
+  }
+
+  async #fencedIn<T, L extends Token>(
+    priority: Priority,
     chosen: Script,
     keys: readonly string[],
     first: readonly ScriptArgument[],
@@ -44,21 +77,27 @@ export class RedisLeases implements Keeper {
   ): Promise<readonly L[]> {
     if (items.length === 0) return [];
     const tokens = items.map(tokenOf);
-    const args: ScriptArgument[] = [this.owner, ...ends(tokens), ...first];
-    for (const [index, { entry, deliveries }] of tokens.entries()) args.push(entry, deliveries, ...rest(items[index]!));
-    return this.withGroup(async () => {
+    const numbers = tokens.map(({ entry }) => numberOfEntry(entry));
+    const args: ScriptArgument[] = [this.owner, ...ends(numbers), ...first];
+    for (const [index, { deliveries }] of tokens.entries()) {
+      args.push(numbers[index]!, deliveries, ...rest(items[index]!));
+    }
+    return this.withGroup([priority], async () => {
       const lost = new Set(textsOf(await this.script("settle jobs", chosen, keys, args)));
-      return lost.size === 0 ? [] : tokens.filter(({ entry }) => lost.has(entry));
+      return lost.size === 0 ? [] : tokens.filter((_, index) => lost.has(numbers[index]!));
     });
   }
 
-  /** Makes the group where there is none, as after FLUSHALL. From 0: what was enqueued since must be seen. */
-  async withGroup<T>(operation: () => Promise<T>): Promise<T> {
+  /** Makes the groups of these priorities where there are none, as after FLUSHALL. From 0: what was enqueued since must be seen. */
+  async withGroup<T>(of: readonly Priority[], operation: () => Promise<T>): Promise<T> {
     try {
       return await operation();
     } catch (error) {
       if (!isReply(error, "NOGROUP") && !isReply(error, "UNBLOCKED")) throw error;
-      await this.#connection.run("create the group", (client) => createGroup(client, this.keys.stream));
+      for (const priority of of) {
+        const { stream } = this.keys.streams[priority];
+        await this.#connection.run("create the group", (client) => createGroup(client, stream));
+      }
       return await operation();
     }
   }
@@ -70,11 +109,11 @@ export class RedisLeases implements Keeper {
 
 const nothing = () => [];
 
-/** The first and the last entry. An entry id is the server's clock in milliseconds, then a sequence. */
-function ends(tokens: readonly Token[]): [first: string, last: string] {
-  let first = tokens[0]!.entry;
+/** The first and the last. An entry's number is the server's clock in milliseconds, then a sequence. */
+function ends(numbers: readonly string[]): [first: string, last: string] {
+  let first = numbers[0]!;
   let last = first;
-  for (const { entry } of tokens) {
+  for (const entry of numbers) {
     if (isBefore(entry, first)) first = entry;
     if (isBefore(last, entry)) last = entry;
   }

@@ -9,39 +9,40 @@
  *      {NAMESPACE:leader}   who leads, for as long as its lease
  */
 import { script } from "../redis/script.ts";
+import { streams } from "./redis_lease_scripts.ts";
 import { clock } from "./redis_scripts.ts";
 
 /**
- * → available | scheduled, once. KEYS: stream, delayed, delayed:jobs, unique, known, ticks, moved. ARGV: most jobs the queue may hold, most ids
+ * → available | scheduled, once. KEYS: delayed, delayed:jobs, unique, known, ticks, the streams'. ARGV: most jobs the queue may hold, most ids
  * remembered, for how many ms, then of each job its id, envelope, delay in ms, unique key or '', schedule or '', tick in ms. Returns 1
  * for each that is new, else 0; or the number of jobs the queue holds, when there is no room for all.
  */
-export const enqueueOnce = script(`${clock}
-local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
+export const enqueueOnce = script(`${clock}${streams}
+local held = inStreams() + redis.call('ZCARD', KEYS[1])
 if held + (#ARGV - 3) / 6 > tonumber(ARGV[1]) then return held end
 local moment = now()
 local function isNew(id, schedule, tick)
-  if schedule == '' then return redis.call('ZADD', KEYS[5], 'NX', moment, id) == 1 end
-  local last = redis.call('HGET', KEYS[6], schedule)
+  if schedule == '' then return redis.call('ZADD', KEYS[4], 'NX', moment, id) == 1 end
+  local last = redis.call('HGET', KEYS[5], schedule)
   if last and tonumber(last) >= tonumber(tick) then return false end
-  redis.call('HSET', KEYS[6], schedule, tick)
+  redis.call('HSET', KEYS[5], schedule, tick)
   return true
 end
 local answers = {}
 for i = 4, #ARGV, 6 do
   local id, envelope, delay, unique = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   local fresh = isNew(id, ARGV[i + 4], ARGV[i + 5])
-  if fresh and unique ~= '' then fresh = redis.call('HSETNX', KEYS[4], unique, id) == 1 end
+  if fresh and unique ~= '' then fresh = redis.call('HSETNX', KEYS[3], unique, id) == 1 end
   if fresh and delay == 0 then
-    redis.call('HSET', KEYS[7], id, redis.call('XADD', KEYS[1], '*', 'job', envelope))
+    redis.call('HSET', moved, id, append(envelope))
   elseif fresh then
-    redis.call('ZADD', KEYS[2], moment + delay, id)
-    redis.call('HSET', KEYS[3], id, envelope)
+    redis.call('ZADD', KEYS[1], moment + delay, id)
+    redis.call('HSET', KEYS[2], id, envelope)
   end
   answers[#answers + 1] = fresh and 1 or 0
 end
-redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -ARGV[2] - 1)
-redis.call('PEXPIRE', KEYS[5], ARGV[3])
+redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -ARGV[2] - 1)
+redis.call('PEXPIRE', KEYS[4], ARGV[3])
 return answers`);
 
 /** KEYS: ticks. ARGV: schedules. Returns the clock in ms, then the last tick of each; one never heard of begins now. */

@@ -9,19 +9,19 @@ import { type Script, script } from "../redis/script.ts";
 const receiptMs = 600_000;
 
 /**
- * A fenced script that returns lost entries, behind its receipt: the last of its KEYS, one for each owner and kind of step. Its ARGV[4] is
- * the round, or '' where nobody will ask again; the script itself does not see it.
+ * A fenced script that returns lost entries, behind its receipt: the last of its KEYS, one for each owner, stream and kind of step. Its
+ * ARGV[4] is the round, or '' where nobody will ask again. The script itself sees neither.
  */
 export function receipted(lua: string): Script {
   return script(`
-local round = table.remove(ARGV, 4)
+local round, receipt = table.remove(ARGV, 4), table.remove(KEYS)
 local function settle()${lua}
 end
 if round == '' then return settle() end
 local before = {}
-for word in string.gmatch(redis.call('GET', KEYS[#KEYS]) or '', '%S+') do before[#before + 1] = word end
+for word in string.gmatch(redis.call('GET', receipt) or '', '%S+') do before[#before + 1] = word end
 if table.remove(before, 1) == round then return before end
 local lost = settle()
-redis.call('SET', KEYS[#KEYS], round .. ' ' .. table.concat(lost, ' '), 'PX', ${receiptMs})
+redis.call('SET', receipt, round .. ' ' .. table.concat(lost, ' '), 'PX', ${receiptMs})
 return lost`);
 }

@@ -3,10 +3,11 @@
  * redis_consumer.ts.
  *
  * Keys of a queue, all with its hash tag {NAMESPACE:q:NAME}:
- *      :stream        available and running jobs; a lease is a pending entry of the group `workers`
+ *      :stream        available and running jobs; a lease is a pending entry of the group `workers`. Those of high and low priority
+ *                     have a stream of their own, :stream-high and :stream-low
  *      :delayed       sorted set of scheduled and retryable jobs: id → due, in ms        :delayed:jobs   hash: id → envelope
  *      :started       hash: entry of a job that began and has no outcome → its mark: how often, `a` behind it where nothing ran beside it.
- *                     An entry that was handed back has it as a second field.
+ *                     An entry that was handed back has it as a second field. One for each stream: :started-high, :started-low
  *      :dead          sorted set of discarded jobs: id → when, in ms                      :dead:jobs      hash: id → envelope
  *      :unique        hash: unique key → id of the job that holds it
  *      :sequence      number of the last delayed job: an id for what has no stream entry yet
@@ -20,7 +21,7 @@
  * There is no key for a single job, and the stream is never trimmed: an entry is deleted with its outcome.
  */
 import { script } from "../redis/script.ts";
-import { fence, group } from "./redis_lease_scripts.ts";
+import { fence, group, letter, streams } from "./redis_lease_scripts.ts";
 import { receipted } from "./redis_receipts.ts";
 
 export const clock = `
@@ -60,43 +61,43 @@ local function forgetNotes(progress, cancel, ids)
 end`;
 
 /**
- * → available | scheduled. KEYS: stream, delayed, delayed:jobs, unique, sequence. ARGV: most jobs the queue may hold, then of each job
+ * → available | scheduled. KEYS: delayed, delayed:jobs, unique, sequence, the streams'. ARGV: most jobs the queue may hold, then of each job
  * its envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for all.
  * A delayed envelope gets its id spliced in behind its first brace; others take the id of their entry.
  */
-export const enqueue = script(`${clock}
-local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[2])
+export const enqueue = script(`${clock}${streams}
+local held = inStreams() + redis.call('ZCARD', KEYS[1])
 local ids = {tostring(held)}
 if held + (#ARGV - 1) / 3 > tonumber(ARGV[1]) then return ids end
 for i = 2, #ARGV, 3 do
   local envelope, delay, unique = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local id = unique ~= '' and redis.call('HGET', KEYS[4], unique)
+  local id = unique ~= '' and redis.call('HGET', KEYS[3], unique)
   if not id then
     if delay == 0 then
-      id = redis.call('XADD', KEYS[1], '*', 'job', envelope)
+      id = append(envelope)
     else
       local moment = now()
-      id = string.format('%.0f-d%d', moment, redis.call('INCR', KEYS[5]))
-      redis.call('ZADD', KEYS[2], moment + delay, id)
-      redis.call('HSET', KEYS[3], id, '{"id":"' .. id .. '",' .. string.sub(envelope, 2))
+      id = string.format('%.0f-d%d', moment, redis.call('INCR', KEYS[4]))
+      redis.call('ZADD', KEYS[1], moment + delay, id)
+      redis.call('HSET', KEYS[2], id, '{"id":"' .. id .. '",' .. string.sub(envelope, 2))
     end
-    if unique ~= '' then redis.call('HSET', KEYS[4], unique, id) end
+    if unique ~= '' then redis.call('HSET', KEYS[3], unique, id) end
   end
   ids[#ids + 1] = id
 end
 return ids`);
 
-/** scheduled | retryable → available. KEYS: stream, delayed, delayed:jobs, moved. ARGV: most jobs. Returns ms to the next due one, or -1. */
-export const promote = script(`${clock}
+/** scheduled | retryable → available. KEYS: delayed, delayed:jobs, the streams'. ARGV: most jobs. Returns ms to the next due one, or -1. */
+export const promote = script(`${clock}${streams}
 local moment = now()
-local due = redis.call('ZRANGE', KEYS[2], '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[1])
+local due = redis.call('ZRANGE', KEYS[1], '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
-  local envelope = redis.call('HGET', KEYS[3], id)
-  if envelope then redis.call('HSET', KEYS[4], id, redis.call('XADD', KEYS[1], '*', 'job', envelope)) end
-  redis.call('ZREM', KEYS[2], id)
-  redis.call('HDEL', KEYS[3], id)
+  local envelope = redis.call('HGET', KEYS[2], id)
+  if envelope then redis.call('HSET', moved, id, append(envelope)) end
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
 end
-local nextDue = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+local nextDue = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 if not nextDue[2] then return -1 end
 return math.max(0, math.ceil(nextDue[2] - moment))`);
 
@@ -154,11 +155,12 @@ return lost`);
  * lost entries.
  */
 export const release = receipted(`${fence}
+${letter}
 local lost = {}
 for i = 4, #ARGV, 4 do
   if ours(ARGV[i], ARGV[i + 1]) then
     leave(KEYS[2], KEYS[3], ARGV[i], ARGV[i + 2])
-    redis.call('HSET', KEYS[2], ARGV[i + 2], redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]))
+    redis.call('HSET', KEYS[2], ARGV[i + 2], redis.call('XADD', KEYS[1], '*', 'job', ARGV[i + 3]) .. letter)
   else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);

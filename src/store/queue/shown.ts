@@ -15,11 +15,13 @@ export interface ShownJob {
   readonly at: string;
   readonly enqueuedAt: string | undefined;
   readonly reason: string | undefined;
+  /** Absent: normal. */
+  readonly priority: string | undefined;
   readonly payloadBytes: number;
 }
 
 export function shownSummary(job: JobSummary): ShownJob {
-  const { id, queue, name, state, attempts, atMs, enqueuedAtMs, reason, payloadBytes } = job;
+  const { id, queue, name, state, attempts, atMs, enqueuedAtMs, reason, priority, payloadBytes } = job;
   return {
     id,
     queue,
@@ -29,6 +31,7 @@ export function shownSummary(job: JobSummary): ShownJob {
     at: timeText(atMs),
     enqueuedAt: enqueuedAtMs === undefined ? undefined : timeText(enqueuedAtMs),
     reason: reason === undefined ? undefined : redactUrls(reason),
+    priority: priority === "normal" ? undefined : priority,
     payloadBytes,
   };
 }

@@ -30,6 +30,7 @@ export class SqliteQueue implements Queue {
       pathOfFileUrl(url),
       statements.schema + depth.schema + once.schema + kept.schema,
       statements.columns,
+      statements.laterSchema,
     );
     this.#limits = limits;
     this.inspector = new SqliteInspector(this.#store, limits);
@@ -163,7 +164,14 @@ function insertRow(database: Database, name: string, job: NewJob): number {
   const state = delayMs === 0 ? "available" : "scheduled";
   const now = Date.now();
   const row = database
-    .query<{ id: number }, [string, string, number, string | null, string]>(statements.enqueue)
-    .get(name, state, now + delayMs, job.unique ?? null, encodeEnvelope({ ...job, enqueuedAtMs: now }));
+    .query<{ id: number }, [string, string, number, string | null, string, string]>(statements.enqueue)
+    .get(
+      name,
+      state,
+      now + delayMs,
+      job.unique ?? null,
+      encodeEnvelope({ ...job, enqueuedAtMs: now }),
+      job.priority ?? "normal",
+    );
   return row!.id;
 }

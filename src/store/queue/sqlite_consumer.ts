@@ -8,6 +8,7 @@ import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
 import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
+import { priorities, type Priority, Turns } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
@@ -41,6 +42,7 @@ export class SqliteConsumer implements Consumer {
   readonly #name: string;
   readonly #owner: string;
   readonly #limits: QueueLimits;
+  readonly #turns = new Turns();
   #addedSinceTrim = 0;
 
   constructor(store: SqliteStore, queue: string, name: string, owner: string, limits: QueueLimits) {
@@ -58,7 +60,7 @@ export class SqliteConsumer implements Consumer {
       !signal.aborted;
       intervalMs = Math.min(intervalMs * 2, lookIntervalMsMax)
     ) {
-      const leases = this.#takeNow(max);
+      const leases = await this.#takeNow(max);
       const leftMs = untilMs - performance.now();
       if (leases.length > 0 || leftMs <= 0) return leases;
       await pause(Math.min(intervalMs, leftMs), signal);
@@ -67,11 +69,17 @@ export class SqliteConsumer implements Consumer {
   }
 
   /** Looks before it writes: an idle worker must not hold the file's one write lock forty times a second. */
-  #takeNow(max: number): readonly Lease[] {
+  async #takeNow(max: number): Promise<readonly Lease[]> {
+    const waiting = this.#store.run("take jobs", (database) =>
+      priorities.filter((one) => database.query(statements.anyAvailable).get(this.#name, one) !== null),
+    );
+    return this.#turns.take(max, waiting, async (priority, share) => this.#takeOf(priority, share));
+  }
+
+  #takeOf(priority: Priority, max: number): readonly Lease[] {
     return this.#store.run("take jobs", (database) => {
-      if (database.query(statements.anyAvailable).get(this.#name) === null) return [];
-      const taken = database.query<Row, [string, string, number, number]>(statements.take);
-      return this.#leases(taken.all(this.#name, this.#owner, Date.now(), max));
+      const taken = database.query<Row, [string, string, number, number, string]>(statements.take);
+      return this.#leases(taken.all(this.#name, this.#owner, Date.now(), max, priority));
     });
   }
 

@@ -72,11 +72,15 @@ export class SqliteInspector implements Inspector {
       const numbers = database
         .query<{ count: string; value: number }, [string]>("SELECT count, value FROM queue_count WHERE queue = ?1")
         .all(name);
+      const unusual = database.query<{ priority: string; jobs: number }, [string]>(statements.countUnusual).all(name);
+      const [high = 0, low = 0] = ["high", "low"].map((one) => unusual.find((row) => row.priority === one)?.jobs);
+      const held = depth.depthOf(database, name);
       const oldest = database.query<{ at: number | null }, [string]>(statements.oldestWaiting).get(name)?.at;
       const counted = counts.map((count) => [count, numbers.find((row) => row.count === count)?.value ?? 0]);
       return {
-        ...depth.depthOf(database, name),
+        ...held,
         done: kept.countDone(database, name),
+        waitingBy: { high, normal: Math.max(0, held.waiting - high - low), low },
         pausedAtMs: kept.pausedSince(database, name),
         oldestWaitingAtMs: oldest ?? undefined,
         counts: Object.fromEntries(counted) as { [C in Count]: number },
@@ -167,7 +171,7 @@ export class SqliteInspector implements Inspector {
     const refused = refusedRetry(job);
     if (refused !== undefined || job === undefined) return refused ?? "unknown";
     const name = this.#name(job.queue);
-    const { id = job.entry, unique = null } = decodeEnvelope(job.envelope);
+    const { id = job.entry, unique = null, priority } = decodeEnvelope(job.envelope);
     const holder =
       unique === null ? null : database.query<Row, [string, string]>(statements.findUnique).get(name, unique);
     if (holder !== null && String(holder.id) !== job.entry) return "duplicate";
@@ -176,8 +180,8 @@ export class SqliteInspector implements Inspector {
     if (job.place === "done") {
       database.query("DELETE FROM job_done WHERE queue = ?1 AND id = ?2").run(name, id);
       const row = database
-        .query<{ id: number }, [string, string, number, string | null, string]>(statements.enqueue)
-        .get(name, "available", now, unique, again);
+        .query<{ id: number }, [string, string, number, string | null, string, string]>(statements.enqueue)
+        .get(name, "available", now, unique, again, priority);
       kept.noteEntry(database, name, id, row!.id);
     } else database.query(statements.retry).run(job.entry, now, unique, again);
     return "retried";

@@ -35,19 +35,24 @@ CREATE UNIQUE INDEX IF NOT EXISTS job_unique_key ON job (queue, unique_key) WHER
 export const columns: readonly LaterColumn[] = [
   { table: "job", name: "mark", definition: "TEXT NOT NULL DEFAULT ''" },
   { table: "job", name: "stored", definition: "INTEGER NOT NULL DEFAULT 0" },
+  { table: "job", name: "priority", definition: "TEXT NOT NULL DEFAULT 'normal'" },
 ];
+/** What stands on later columns. */
+export const laterSchema = `
+CREATE INDEX IF NOT EXISTS job_available ON job (queue, priority, at, id) WHERE state = 'available';
+`;
 
 /** → available | scheduled. */
 export const enqueue = `
-INSERT INTO job (queue, state, at, available_at, unique_key, envelope) VALUES (?1, ?2, ?3, ?3, ?4, ?5) RETURNING id`;
+INSERT INTO job (queue, state, at, available_at, unique_key, envelope, priority) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) RETURNING id`;
 export const findUnique = "SELECT id, envelope FROM job WHERE queue = ?1 AND unique_key = ?2";
 
-export const anyAvailable = "SELECT 1 FROM job WHERE queue = ?1 AND state = 'available' LIMIT 1";
+export const anyAvailable = "SELECT 1 FROM job WHERE queue = ?1 AND state = 'available' AND priority = ?2 LIMIT 1";
 
-/** available → running. */
+/** available → running, of one priority. */
 export const take = `
 UPDATE job SET state = 'running', owner = ?2, deliveries = deliveries + 1, at = ?3
-WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'available' ORDER BY at, id LIMIT ?4)
+WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'available' AND priority = ?5 ORDER BY at, id LIMIT ?4)
 RETURNING id, stored, deliveries, mark, available_at, envelope`;
 
 /** scheduled | retryable → available. */
@@ -105,5 +110,9 @@ UPDATE job SET state = 'available', at = ?2, available_at = ?2, unique_key = ?3,
 WHERE id = ?1 AND state IN ('discarded', 'scheduled', 'retryable')`;
 
 export const oldestWaiting = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state = 'available'";
+/** What is not normal: that is the rest, and mostly all of it. */
+export const countUnusual = `
+SELECT priority, count(*) AS jobs FROM job
+WHERE queue = ?1 AND state = 'available' AND priority IN ('high', 'low') GROUP BY priority`;
 export const deadLetters = `
 SELECT id, at, envelope FROM job WHERE queue = ?1 AND state = 'discarded' ORDER BY at DESC, id DESC LIMIT ?2`;

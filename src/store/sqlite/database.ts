@@ -38,9 +38,9 @@ export class SqliteStore {
 
   /**
    * Opens or creates the file and brings it to `schema`, whose statements can be repeated (IF NOT EXISTS), then to `columns`: what
-   * tables have got since, so that a file of an earlier version is brought along.
+   * tables have got since, so that a file of an earlier version is brought along, and to `laterSchema`, which stands on those.
    */
-  constructor(path: string, schema: string, columns: readonly LaterColumn[] = []) {
+  constructor(path: string, schema: string, columns: readonly LaterColumn[] = [], laterSchema = "") {
     this.#path = path;
     this.#database = this.#create(path);
     this.#database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
@@ -51,6 +51,7 @@ export class SqliteStore {
       const bringUp = () => {
         database.run(schema);
         for (const column of columns) addColumn(database, column);
+        if (laterSchema !== "") database.run(laterSchema);
       };
       database.transaction(bringUp).immediate();
     });
