@@ -420,6 +420,13 @@ export const options = {
     commands: runtime,
     help: "a streaming standby of --database-url, to read from; a client still sees what it wrote",
   },
+  positionKey: {
+    ...kind.key,
+    secret: "whole",
+    many: true,
+    commands: ["app"],
+    help: "signs the position cookie, the same for every app; several: the first signs, all are believed (default: made of the database's password)",
+  },
   redisUrl: {
     ...kind.redisUrl,
     env: ["REDIS_URL"],

@@ -4,8 +4,8 @@
  * answers a statement is store/sql/database.ts'; nothing here is used where there are no replicas.
  *
  * Token: v1.KEY.PIN.TIMELINE.LSN.FLOOR-UNTIL.UNTIL.MAC: the key that chooses the replica, a hash of the replica's name, the position
- * that must be seen and the seconds since the epoch until which it and the token count. One that was not signed here (another
- * key, another version) shows nothing of what its client has seen, so that it must see everything there is.
+ * that must be seen and the seconds since the epoch until which it and the token count. One that was not signed here (by
+ * none of the keys, in another version) shows nothing of what its client has seen, so that it must see everything there is.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomBytes } from "node:crypto";
@@ -15,6 +15,7 @@ import { formatLsn, parseLsn, type Position } from "../store/sql/position.ts";
 import { Reader } from "../store/sql/reader.ts";
 import type { Sql } from "../store/sql/sql.ts";
 import { currentContext, type JobContext } from "./context.ts";
+import { positionKeys } from "./position_keys.ts";
 
 /** Longer than any replica that is read from may be behind. */
 export const tokenSeconds = 60;
@@ -37,7 +38,7 @@ export class Consistency {
   readonly #isKnown: boolean;
   #token: Token | undefined;
   #reader: Reader | undefined;
-  #secret = "";
+  #keys: readonly string[] = [];
 
   /** `given` is the client's token; `isKnown`: it has a session, so that its reads are to follow one another. */
   constructor(given: string | undefined, isKnown: boolean) {
@@ -47,7 +48,7 @@ export class Consistency {
 
   /** Made when the first statement runs. */
   reader(sql: Sql): Reader {
-    this.#secret = sql.sharedSecret;
+    this.#keys = positionKeys(sql);
     this.#reader ??= this.#open(sql);
     return this.#reader;
   }
@@ -63,12 +64,12 @@ export class Consistency {
     const isRaised = reader.floor !== this.#token?.floor;
     const floorUntil = isRaised ? now + tokenSeconds : (this.#token?.floorUntil ?? 0);
     const key = reader.key ?? newKey();
-    return seal({ key, pin: reader.pin, floor: reader.floor, floorUntil, until: now + tokenSeconds }, this.#secret);
+    return seal({ key, pin: reader.pin, floor: reader.floor, floorUntil, until: now + tokenSeconds }, this.#keys[0]!);
   }
 
   #open(sql: Sql): Reader {
     if (this.#given === undefined) return new Reader(this.#isKnown ? { key: newKey() } : {});
-    const token = open(this.#given, this.#secret);
+    const token = open(this.#given, this.#keys);
     if (token === undefined) {
       const reader = new Reader({ key: newKey() });
       reader.mustSee(sql.position());
@@ -124,16 +125,17 @@ function jobReader(job: JobContext, sql: Sql): Reader {
   return reader;
 }
 
-function seal({ key, pin = "", floor, floorUntil, until }: Token, secret: string): string {
+function seal({ key, pin = "", floor, floorUntil, until }: Token, signingKey: string): string {
   const position = floor === undefined ? ["", ""] : [floor.timeline, formatLsn(floor.lsn).replace("/", "-")];
   const text = [version, key, pin, ...position, floorUntil, until].join(".");
-  return `${text}.${mac(text, secret)}`;
+  return `${text}.${mac(text, signingKey)}`;
 }
 
-function open(given: string, secret: string): Token | undefined {
+function open(given: string, keys: readonly string[]): Token | undefined {
+  if (given.length > tokenCharactersMax) return undefined;
   const end = given.lastIndexOf(".");
-  if (given.length > tokenCharactersMax || !isSameText(mac(given.slice(0, end), secret), given.slice(end + 1)))
-    return undefined;
+  const [text, seal] = [given.slice(0, end), given.slice(end + 1)];
+  if (!keys.some((one) => isSameText(mac(text, one), seal))) return undefined;
   const [layout, key = "", pin = "", timeline = "", lsn = "", floorUntil, until] = given.split(".");
   if (layout !== version) return undefined;
   const bytes = parseLsn(lsn.replace("-", "/"));
@@ -146,8 +148,8 @@ function open(given: string, secret: string): Token | undefined {
   };
 }
 
-function mac(text: string, secret: string): string {
-  return new Bun.CryptoHasher("sha256", secret).update(text).digest("base64url").slice(0, 22);
+function mac(text: string, signingKey: string): string {
+  return new Bun.CryptoHasher("sha256", signingKey).update(text).digest("base64url").slice(0, 22);
 }
 
 function newKey(): string {

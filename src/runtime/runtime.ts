@@ -13,6 +13,7 @@ import { openQueue, type OpenQueueOptions } from "../store/queue/open.ts";
 import type { Queue } from "../store/queue/queue.ts";
 import { openSql, type Sql, type SqlOptions } from "../store/sql/sql.ts";
 import { configureCache } from "./cache_store.ts";
+import { configurePositionKeys } from "./position_keys.ts";
 import { publishSqlMetrics } from "./sql_metrics.ts";
 import { configureStatements } from "./statements.ts";
 
@@ -39,6 +40,7 @@ let prober: ReturnType<typeof setInterval> | undefined;
 export function openStores(config: Config): Stores {
   configureCache(config);
   configureStatements(config);
+  configurePositionKeys(config);
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
   const queueUrl = queueUrlOf(config);
   const { namespace } = config;

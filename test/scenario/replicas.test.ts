@@ -156,6 +156,27 @@ describe("a client", () => {
   });
 });
 
+test("the key of the position cookie is changed without a client's position being lost on the way", async () => {
+  const [old, fresh] = ["the key of last year", "the key of this year"].map((key) => key.replaceAll(" ", "-"));
+  const start = (keys: string) =>
+    startScale(["--role=app", entry, "--drain-delay=0"], { env: { ...env, SCALE_POSITION_KEY: keys } });
+  await using before = await start(`${old} ${fresh}`);
+  await using during = await start(`${fresh} ${old}`);
+  await using after = await start(fresh!);
+  const client = new Client(true);
+  const keyAfter = async (app: ScaleProcess) => {
+    await client.ask(app, "/rows/keys", "PUT", "1");
+    return client.position.split(".")[1];
+  };
+  const key = await keyAfter(before);
+  const ofOld = client.position;
+  for (const app of [during, after, during, before]) expect(await keyAfter(app)).toBe(key);
+  client.position = ofOld;
+  expect(await keyAfter(after)).not.toBe(key);
+  const warned = (app: ScaleProcess) => app.log().some((line) => line.includes("--position-key"));
+  expect([warned(apps[0]!), warned(after)]).toEqual([true, false]);
+});
+
 test("a job sees what was written before it was enqueued", async () => {
   await using worker = await startScale(["--role=worker", entry], { env });
   expect(worker.adminUrl).toBeString();
