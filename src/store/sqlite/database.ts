@@ -12,6 +12,8 @@ import { messageOf, ScaleError } from "../../std/errors.ts";
 
 /** Longest wait for the lock of another process. Transactions here take microseconds; this is for a machine that swaps. */
 const busyTimeoutMs = 2_000;
+/** Pause before a new file is asked for WAL again. */
+const walPauseMs = 5;
 const walBytesMax = 16 * 1024 * 1024;
 
 /** The path of file:PATH. */
@@ -45,7 +47,7 @@ export class SqliteStore {
     this.#database = this.#create(path);
     this.#database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     this.run("open the file", (database) => {
-      database.run("PRAGMA journal_mode = WAL");
+      switchToWal(database);
       database.run("PRAGMA synchronous = NORMAL");
       database.run(`PRAGMA journal_size_limit = ${walBytesMax}`);
       const bringUp = () => {
@@ -99,6 +101,23 @@ export class SqliteStore {
       cause,
       hint: "check that the directory is writable, on a local disk and not full",
     });
+  }
+}
+
+/**
+ * Of processes that open a new file at the same moment one makes it WAL. SQLite refuses the others at once, busy_timeout or not, while
+ * that one writes: waiting with their read lock they could block it for ever (sqlite3_busy_handler). Asked again, they find it done.
+ */
+function switchToWal(database: Database): void {
+  const deadline = performance.now() + busyTimeoutMs;
+  for (;;) {
+    try {
+      database.run("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "SQLITE_BUSY" || performance.now() > deadline) throw error;
+      Bun.sleepSync(walPauseMs);
+    }
   }
 }
 
