@@ -4,10 +4,10 @@
  * Invariant: no server outlives the test process (it is signalled when its parent dies), and none that belongs to the system is used.
  */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 
 import postgres from "postgres";
 
+import { freePorts } from "../../src/io/free_port.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export interface PostgresCluster {
@@ -94,7 +94,7 @@ function newDirectory(): { readonly directory: string; readonly data: string } {
 }
 
 async function serve(directory: string, data: string, extra: Settings): Promise<PostgresCluster> {
-  const port = await freePort();
+  const port = freePorts(1)[0]!;
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   const flags = Object.entries({ ...settings, ...extra, port: String(port) }).flatMap(([k, v]) => ["-c", `${k}=${v}`]);
   const launch = () =>
@@ -184,15 +184,4 @@ function program(name: string): string {
 function run(command: readonly string[]): void {
   const done = Bun.spawnSync([...command], { stdio: ["ignore", "ignore", "pipe"], cwd: "/" });
   if (!done.success) throw new Error(`${command.join(" ")} failed: ${done.stderr.toString().trim()}`);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -4,10 +4,11 @@
  * Invariant: no server outlives the test process (it is killed when its parent dies), and none that belongs to the system is used.
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 
 import { Redis } from "ioredis";
+
+import { freePorts } from "../../src/io/free_port.ts";
 
 export interface RedisServer {
   readonly url: string;
@@ -41,7 +42,7 @@ export function freshNamespace(): string {
 /** A server of its own, for a test that kills, stops, flushes or reconfigures it: `startRedis({ appendonly: "yes" })`. */
 export async function startRedis(settings: { readonly [directive: string]: string } = {}): Promise<RedisServer> {
   const directory = mkdtempSync(`${tmpdir()}/scale-redis-`);
-  const port = await freePort();
+  const port = freePort();
   const password = settings["requirepass"];
   const all = { save: "", appendonly: "no", ...settings, dir: directory, port: String(port), bind: "127.0.0.1" };
   const flags = Object.entries(all).flatMap(([directive, value]) => [`--${directive}`, value]);
@@ -93,21 +94,7 @@ export function keep(directory: string): void {
   keeper.unref();
 }
 
-/**
- * A port below the range of outgoing connections: a client that retries a dead server's port inside that range sooner or later gets
- * the very port as its own, connects to itself, and keeps the server from starting again.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    if (await bindable(port)) return port;
-  }
-}
-
-function bindable(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.on("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
+/** Of those that a client which retries a dead server's port cannot be given itself. */
+export function freePort(): number {
+  return freePorts(1)[0]!;
 }

@@ -40,7 +40,7 @@ export async function startSentinels(): Promise<Sentinels> {
   const servers = [first, await startRedis({ ...settings, replicaof }), await startRedis({ ...settings, replicaof })];
   const directory = mkdtempSync(`${tmpdir()}/scale-sentinel-`);
   keep(directory);
-  const watchers = await Promise.all([1, 2, 3].map((n) => startSentinel(`${directory}/${n}.conf`, first.port)));
+  const watchers = [1, 2, 3].map((n) => startSentinel(`${directory}/${n}.conf`, first.port));
   const clients = watchers.map(({ port }) => clientOf(port));
   const primary = async () => {
     const port = Number((await factsOf(clients[0]!)).get("port"));
@@ -90,8 +90,8 @@ async function factsOf(client: Redis): Promise<Facts> {
 }
 
 /** A Sentinel keeps what it learns in its configuration file, so each has one of its own. */
-async function startSentinel(path: string, primaryPort: number) {
-  const port = await freePort();
+function startSentinel(path: string, primaryPort: number) {
+  const port = freePort();
   const lines = [
     `port ${port}`,
     "bind 127.0.0.1",
