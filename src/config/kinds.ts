@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 
 import { type Cidr, parseCidr } from "../std/cidr.ts";
 import { urlsOf } from "../std/host_list.ts";
-import { isSentinelUrl, parseSentinelUrl } from "../std/sentinel_url.ts";
+import { isClusterUrl, isSentinelUrl, parseClusterUrl, parseSentinelUrl } from "../std/redis_url.ts";
 import {
   ExpectedError,
   formatHostPort,
@@ -234,15 +234,14 @@ export const postgresUrl: Kind<string> = {
   },
 };
 
-/** Where cache, sessions and queue are kept: one Redis, one that Sentinels watch, or a file. */
+/** Where cache, sessions and queue are kept: one Redis, one that Sentinels watch, a Cluster, or a file. */
 export const redisUrl: Kind<string> = {
   form: "URL",
   parse: (value) => {
-    if (isSentinelUrl(value)) {
-      parseSentinelUrl(value);
-      return value;
-    }
-    return storeUrl("redis:", "rediss:", "redis+sentinel:", "file:").parse(value);
+    if (isSentinelUrl(value)) parseSentinelUrl(value);
+    else if (isClusterUrl(value)) parseClusterUrl(value);
+    else storeUrl("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "file:").parse(value);
+    return value;
   },
 };
 

@@ -432,7 +432,7 @@ export const options = {
     env: ["REDIS_URL"],
     secret: "password",
     commands: queueing,
-    help: "cache, sessions and queue in one: redis:// (rediss:// with TLS), redis+sentinel://A,B,C/NAME, or file:PATH on one machine",
+    help: "cache, sessions and queue in one: redis:// (rediss:// with TLS), redis+sentinel://A,B,C/NAME, redis+cluster://A,B,C, or file:PATH on one machine",
   },
   cacheUrl: {
     ...kind.redisUrl,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, t
 
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
-import { RedisConnection } from "../../src/store/redis/connection.ts";
+import { redisAt } from "../../src/store/redis/access.ts";
 import { reclaimOne, takeAll } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
 import { storeForms } from "../harness/stores.ts";
@@ -340,9 +340,10 @@ test("a URL no driver knows is a configuration error", () => {
 /** Stores a job as another version of scale, or nobody, would have written it. */
 async function put(driver: string, url: string, namespace: string, name: string, envelope: string): Promise<void> {
   if (driver !== "sqlite") {
-    const connection = new RedisConnection(url, { name: "put", onLostReply: "fail", operationTimeoutMs: 5_000 });
-    await connection.run("put", (client) => client.xadd(`{${namespace}:q:${name}}:stream`, "*", "job", envelope));
-    connection.close();
+    const redis = redisAt(url)({ name: "put", onLostReply: "fail", operationTimeoutMs: 5_000 });
+    const stream = `{${namespace}:q:${name}}:stream`;
+    await redis.run("put", stream, (client) => client.xadd(stream, "*", "job", envelope));
+    redis.close();
     return;
   }
   const database = new Database(url.slice("file:".length));

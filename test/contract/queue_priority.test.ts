@@ -6,15 +6,16 @@ import { openQueue } from "../../src/store/queue/open.ts";
 import { priorities, type Priority } from "../../src/store/queue/priorities.ts";
 import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { queueDrivers, reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
+import { reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
 const jobs = (priority: Priority, count: number) =>
   Array.from({ length: count }, (_, index) => ({ name: priority, payload: String(index), priority }));
 
-for (const [driver, urlOf] of Object.entries(queueDrivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`priorities on ${driver}`, () => {
     const namespace = freshNamespace();
     let queue: Queue;

@@ -193,7 +193,7 @@ test("a consumer takes again within 1.5 s of Redis answering, and what was ackno
 
 test("a client that does not come back by itself is made anew", async () => {
   const connection = new RedisConnection(redis.url, { name: "lost", onLostReply: "fail", operationTimeoutMs: 1_000 });
-  const ping = () => connection.run("ping", (each) => each.ping());
+  const ping = () => connection.run("ping", "", (each) => each.ping());
   expect(await ping()).toBe("PONG");
   const lost = connection.client;
   // Its end, for the driver: it connects no more.

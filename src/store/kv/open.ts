@@ -1,6 +1,7 @@
 /** From a URL to a Kv. What the drivers do is in redis.ts and sqlite.ts. */
 import { ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
+import { isRedisUrl } from "../../std/redis_url.ts";
 import type { Kv, KvState } from "./kv.ts";
 import { RedisKv } from "./redis.ts";
 import { SqliteKv } from "./sqlite.ts";
@@ -16,14 +17,14 @@ export interface OpenKvOptions {
 
 const operationTimeoutMsDefault = 1_000;
 
-/** Opens redis://, rediss://, redis+sentinel:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
+/** Opens redis://, rediss://, redis+sentinel://, redis+cluster:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
 export function openKv(url: string, options: OpenKvOptions): Kv {
   const { namespace, operationTimeoutMs = operationTimeoutMsDefault, onState } = options;
-  if (/^rediss?(\+sentinel)?:\/\//.test(url)) return new RedisKv(url, { namespace, operationTimeoutMs, onState });
+  if (isRedisUrl(url)) return new RedisKv(url, { namespace, operationTimeoutMs, onState });
   if (url.startsWith("file:")) return new SqliteKv(url, { namespace });
   throw new ScaleError(
     "configuration_invalid",
-    `the store's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST, redis+sentinel://A,B,C/NAME or file:PATH`,
+    `the store's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST, redis+sentinel://A,B,C/NAME, redis+cluster://A,B,C or file:PATH`,
     {
       hint: "--redis-url=redis://127.0.0.1:6379",
     },

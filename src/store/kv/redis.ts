@@ -3,7 +3,8 @@
  * cluster. Plain commands where one suffices, Lua where several must be one step. The
  * meaning of each operation is told in kv.ts, connection and deadlines in redis/connection.ts.
  */
-import { RedisConnection } from "../redis/connection.ts";
+import { redisAt } from "../redis/access.ts";
+import type { Operation, RedisAccess } from "../redis/connection.ts";
 import { numberOf, type Script, script, type ScriptArgument, type ScriptReply } from "../redis/script.ts";
 import type { HashChange, Kv, KvState, TokenRule, TokenVerdict } from "./kv.ts";
 
@@ -68,12 +69,12 @@ redis.call('DEL', KEYS[2])
 return 1`);
 
 export class RedisKv implements Kv {
-  readonly #connection: RedisConnection;
+  readonly #redis: RedisAccess;
   readonly #namespace: string;
 
   constructor(url: string, options: RedisKvOptions) {
     this.#namespace = options.namespace;
-    this.#connection = new RedisConnection(url, {
+    this.#redis = redisAt(url)({
       name: `${options.namespace}-kv`,
       onLostReply: "resend",
       operationTimeoutMs: options.operationTimeoutMs,
@@ -82,32 +83,36 @@ export class RedisKv implements Kv {
   }
 
   get state(): KvState {
-    return this.#connection.state;
+    return this.#redis.state;
   }
 
   get(key: string): Promise<string | null> {
-    return this.#connection.run("read a value", (client) => client.get(this.#name(key)));
+    const name = this.#name(key);
+    return this.#redis.run("read a value", name, (client) => client.get(name));
   }
 
   /** One GET a key in one round trip: unlike MGET it needs no common slot in a cluster. */
   getMany(keys: readonly string[]): Promise<readonly (string | null)[]> {
-    return this.#connection.run("read values", (client) => Promise.all(keys.map((key) => client.get(this.#name(key)))));
+    return this.#redis.each("read values", this.#names(keys), (client, name) => client.get(name));
   }
 
-  set(key: string, value: string, ttlMs: number, options?: { readonly onlyIfAbsent?: boolean }): Promise<boolean> {
-    const name = this.#name(key);
-    return this.#connection.run("store a value", async (client) => {
-      const ttl = wholeMs(ttlMs);
-      const reply = options?.onlyIfAbsent
-        ? await client.set(name, value, "PX", ttl, "NX")
-        : await client.set(name, value, "PX", ttl);
-      return reply === "OK";
+  async set(
+    key: string,
+    value: string,
+    ttlMs: number,
+    options?: { readonly onlyIfAbsent?: boolean },
+  ): Promise<boolean> {
+    const ttl = wholeMs(ttlMs);
+    const reply = await this.#run("store a value", key, (client) => {
+      const name = this.#name(key);
+      return options?.onlyIfAbsent ? client.set(name, value, "PX", ttl, "NX") : client.set(name, value, "PX", ttl);
     });
+    return reply === "OK";
   }
 
   async claim(key: string, claimMs: number): Promise<string | null> {
     const token = crypto.randomUUID();
-    const reply = await this.#connection.run("claim a value", (client) =>
+    const reply = await this.#run("claim a value", key, (client) =>
       client.set(this.#claimName(key), token, "PX", wholeMs(claimMs), "NX"),
     );
     return reply === "OK" ? token : null;
@@ -127,15 +132,11 @@ export class RedisKv implements Kv {
   }
 
   async delete(keys: readonly string[]): Promise<void> {
-    await this.#connection.run("delete keys", (client) =>
-      Promise.all(keys.map((key) => client.unlink(this.#name(key), this.#claimName(key)))),
-    );
+    await this.#redis.each("delete keys", this.#names(keys), (client, name) => client.unlink(name, claimOf(name)));
   }
 
   async expire(key: string, ttlMs: number): Promise<boolean> {
-    const found = await this.#connection.run("extend a key", (client) =>
-      client.pexpire(this.#name(key), wholeMs(ttlMs)),
-    );
+    const found = await this.#run("extend a key", key, (client) => client.pexpire(this.#name(key), wholeMs(ttlMs)));
     return found === 1;
   }
 
@@ -144,7 +145,7 @@ export class RedisKv implements Kv {
   }
 
   async hashGetAll(key: string): Promise<{ readonly [field: string]: string } | null> {
-    const fields = await this.#connection.run("read a hash", (client) => client.hgetall(this.#name(key)));
+    const fields = await this.#run("read a hash", key, (client) => client.hgetall(this.#name(key)));
     return Object.keys(fields).length === 0 ? null : fields;
   }
 
@@ -158,30 +159,42 @@ export class RedisKv implements Kv {
   }
 
   async ping(): Promise<void> {
-    await this.#connection.run("answer a ping", (client) => client.ping());
+    await this.#redis.everywhere("answer a ping", (client) => client.ping());
   }
 
   close(): Promise<void> {
-    this.#connection.close();
+    this.#redis.close();
     return Promise.resolve();
   }
 
+  #run<T>(what: string, key: string, operation: Operation<T>): Promise<T> {
+    return this.#redis.run(what, this.#name(key), operation);
+  }
+
   #script(what: string, chosen: Script, key: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    return this.#connection.run(what, (client) => chosen(client, [this.#name(key)], args));
+    return this.#run(what, key, (client) => chosen(client, [this.#name(key)], args));
   }
 
   /** Runs a script on a value and the claim to make it. */
   #claiming(what: string, chosen: Script, key: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    return this.#connection.run(what, (client) => chosen(client, [this.#name(key), this.#claimName(key)], args));
+    return this.#run(what, key, (client) => chosen(client, [this.#name(key), this.#claimName(key)], args));
   }
 
   #name(key: string): string {
     return `{${this.#namespace}:${key}}`;
   }
 
-  #claimName(key: string): string {
-    return `${this.#name(key)}:claim`;
+  #names(keys: readonly string[]): readonly string[] {
+    return keys.map((key) => this.#name(key));
   }
+
+  #claimName(key: string): string {
+    return claimOf(this.#name(key));
+  }
+}
+
+function claimOf(name: string): string {
+  return `${name}:claim`;
 }
 
 /** Redis takes whole milliseconds of at least one; anything less is a key that is gone already. */

@@ -1,6 +1,7 @@
 /** From a URL to a Queue. What the drivers do is in redis.ts and sqlite.ts. */
 import { ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
+import { isRedisUrl } from "../../std/redis_url.ts";
 import type { QueueLimits } from "./limits.ts";
 import type { Queue } from "./queue.ts";
 import { RedisQueue } from "./redis.ts";
@@ -19,17 +20,17 @@ const usual = {
   durability: "memory",
 } satisfies Partial<QueueLimits>;
 
-/** Opens redis://, rediss://, redis+sentinel:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
+/** Opens redis://, rediss://, redis+sentinel://, redis+cluster:// or file:PATH. Returns at once: Redis connects in the background, and the first operation waits for it. */
 export function openQueue(url: string, options: OpenQueueOptions): Queue {
   const limits = { ...usual, ...options };
-  if (/^rediss?(\+sentinel)?:\/\//.test(url)) return new RedisQueue(url, limits);
+  if (isRedisUrl(url)) return new RedisQueue(url, limits);
   if (url.startsWith("file:")) {
     if (limits.durability === "replicas") throw noReplicas();
     return new SqliteQueue(url, limits);
   }
   throw new ScaleError(
     "configuration_invalid",
-    `the queue's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST, redis+sentinel://A,B,C/NAME or file:PATH`,
+    `the queue's URL is ${redactUrls(url)}, expected redis://HOST, rediss://HOST, redis+sentinel://A,B,C/NAME, redis+cluster://A,B,C or file:PATH`,
     { hint: "--redis-url=redis://127.0.0.1:6379" },
   );
 }

@@ -2,9 +2,8 @@
  * Queue on Redis 7.0 or later: the side that enqueues and looks. Taking is redis_consumer.ts, the transitions are redis_scripts.ts,
  * connection and deadlines redis/connection.ts.
  */
-import type { Redis } from "ioredis";
-
-import { RedisConnection } from "../redis/connection.ts";
+import { type OpenRedis, redisAt } from "../redis/access.ts";
+import type { Operation, RedisAccess } from "../redis/connection.ts";
 import { listOf, numberOf, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
 import { encodeEnvelope } from "./envelope.ts";
 import type { Inspector } from "./inspect.ts";
@@ -26,33 +25,33 @@ const stepJobsMax = 1_000;
 const operationTimeoutMs = 2_000;
 
 export class RedisQueue implements Queue {
-  readonly #url: string;
+  readonly #open: OpenRedis;
   readonly #limits: QueueLimits;
-  readonly #connection: RedisConnection;
+  readonly #redis: RedisAccess;
   readonly #consumers: RedisConsumer[] = [];
   readonly #room = new Room();
   /** Queues that operators can find already, as far as this process knows. */
   readonly #known = new Set<string>();
   readonly inspector: Inspector;
   #replicas: Replicas | undefined;
-  #worker: RedisConnection | undefined;
+  #worker: RedisAccess | undefined;
 
   constructor(url: string, limits: QueueLimits) {
-    this.#url = url;
+    this.#open = redisAt(url);
     this.#limits = limits;
-    this.#connection = new RedisConnection(url, {
+    this.#redis = this.#open({
       name: `${limits.namespace}-queue`,
       // An enqueue repeated blindly would be a second job with another id.
       onLostReply: "fail",
       operationTimeoutMs,
       onState: limits.onState,
     });
-    if (limits.durability === "replicas") this.#replicas = new Replicas(this.#connection);
-    this.inspector = new RedisInspector(this.#connection, limits);
+    if (limits.durability === "replicas") this.#replicas = new Replicas(this.#redis);
+    this.inspector = new RedisInspector(this.#redis, limits);
   }
 
   get state(): QueueState {
-    return this.#connection.state;
+    return this.#redis.state;
   }
 
   async enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]> {
@@ -74,7 +73,7 @@ export class RedisQueue implements Queue {
     const keys = keysOf(this.#limits.namespace, queue);
     const args: ScriptArgument[] = [this.#limits.jobsMax];
     for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
-    const reply = await this.#write((client) =>
+    const reply = await this.#write(keys.delayed, (client) =>
       scripts.enqueue(client, [keys.delayed, keys.delayedJobs, keys.unique, keys.sequence, ...streamKeys(keys)], args),
     );
     const [held, ...ids] = textsOf(reply);
@@ -87,9 +86,9 @@ export class RedisQueue implements Queue {
 
   /** What needs no decision of the server's is one command, at a third of a script's price. */
   async #add(queue: string, job: NewJob): Promise<string> {
-    const { streams } = keysOf(this.#limits.namespace, queue);
+    const { stream } = keysOf(this.#limits.namespace, queue).streams.normal;
     const envelope = encodeEnvelope(job);
-    const id = await this.#write((client) => client.xadd(streams.normal.stream, "*", "job", envelope));
+    const id = await this.#write(stream, (client) => client.xadd(stream, "*", "job", envelope));
     return `${queue}:${id}`;
   }
 
@@ -109,7 +108,7 @@ export class RedisQueue implements Queue {
       const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
       args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
     }
-    const reply = await this.#write((client) =>
+    const reply = await this.#write(delayed, (client) =>
       once.enqueueOnce(client, [delayed, delayedJobs, unique, known, ticks, ...streamKeys(keys)], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
@@ -117,26 +116,30 @@ export class RedisQueue implements Queue {
     return listOf(reply).map((answer) => answer === 1);
   }
 
-  /** Answers once the jobs are where --queue-durability wants them. */
-  #write<T extends ScriptReply>(enqueue: (client: Redis) => Promise<T>): Promise<T> {
-    const write = () => this.#connection.run("enqueue", enqueue);
-    return this.#replicas ? this.#replicas.confirmed(write) : write();
+  /** Answers once the jobs are where --queue-durability wants them. `key`: any of the queue's. */
+  #write<T extends ScriptReply>(key: string, enqueue: Operation<T>): Promise<T> {
+    if (this.#replicas) return this.#replicas.confirmed("enqueue", key, enqueue);
+    return this.#redis.run("enqueue", key, enqueue);
   }
 
   async ticks(queue: string, schedules: readonly string[]): Promise<Ticks> {
     const keys = keysOf(this.#limits.namespace, queue);
-    const reply = await this.#connection.run("read ticks", (client) => once.ticks(client, [keys.ticks], schedules));
+    const reply = await this.#redis.run("read ticks", keys.ticks, (client) =>
+      once.ticks(client, [keys.ticks], schedules),
+    );
     const [nowMs = 0, ...lastMs] = listOf(reply).map(numberOf);
     return { nowMs, lastMs };
   }
 
   async lead(owner: string, leaseMs: number): Promise<boolean> {
-    const reply = await this.#connection.run("lead", (client) => once.lead(client, [this.#leader], [owner, leaseMs]));
+    const reply = await this.#redis.run("lead", this.#leader, (client) =>
+      once.lead(client, [this.#leader], [owner, leaseMs]),
+    );
     return reply === 1;
   }
 
   async resign(owner: string): Promise<void> {
-    await this.#connection.run("resign", (client) => once.resign(client, [this.#leader], [owner]));
+    await this.#redis.run("resign", this.#leader, (client) => once.resign(client, [this.#leader], [owner]));
   }
 
   get #leader(): string {
@@ -147,12 +150,15 @@ export class RedisQueue implements Queue {
   #makeKnown(queue: string): void {
     if (this.#known.has(queue)) return;
     this.#known.add(queue);
-    this.#connection.client.sadd(queuesKey(this.#limits.namespace), queue).catch(() => this.#known.delete(queue));
+    const key = queuesKey(this.#limits.namespace);
+    this.#redis
+      .run("make the queue known", key, (client) => client.sadd(key, queue))
+      .catch(() => this.#known.delete(queue));
   }
 
   consumer(queue: string, owner: string): Consumer {
     const leases = this.keeper(queue, owner);
-    const consumer = new RedisConsumer(queue, leases, this.#url, this.#working(), this.#limits);
+    const consumer = new RedisConsumer(queue, leases, this.#open, this.#working(), this.#limits);
     this.#consumers.push(consumer);
     return consumer;
   }
@@ -162,8 +168,8 @@ export class RedisQueue implements Queue {
   }
 
   /** The connection of the taking side. Each command is written at once: the note that a job begins must be out before it does. */
-  #working(): RedisConnection {
-    this.#worker ??= new RedisConnection(this.#url, {
+  #working(): RedisAccess {
+    this.#worker ??= this.#open({
       name: `${this.#limits.namespace}-work`,
       onLostReply: "fail",
       operationTimeoutMs,
@@ -179,7 +185,7 @@ export class RedisQueue implements Queue {
 
   async deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]> {
     const keys = keysOf(this.#limits.namespace, queue);
-    return this.#connection.run("read dead letters", async (client) => {
+    return this.#redis.run("read dead letters", keys.dead, async (client) => {
       const newest = await client.zrevrange(keys.dead, 0, max - 1, "WITHSCORES");
       const letters: DeadLetter[] = [];
       for (let index = 0; index < newest.length; index += 2) {
@@ -192,18 +198,18 @@ export class RedisQueue implements Queue {
   }
 
   async ping(): Promise<void> {
-    await this.#connection.run("answer a ping", (client) => client.ping());
+    await this.#redis.everywhere("answer a ping", (client) => client.ping());
   }
 
   async dangers(): Promise<readonly string[]> {
-    const info = await this.#connection.run("tell how it is set up", (client) => client.info());
-    return dangersOf(info);
+    const infos = await this.#redis.everywhere("tell how it is set up", (client) => client.info());
+    return [...new Set(infos.flatMap(dangersOf))];
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.close()));
     this.#worker?.close();
-    this.#connection.close();
+    this.#redis.close();
   }
 }
 

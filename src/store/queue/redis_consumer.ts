@@ -2,7 +2,8 @@
  * The taking side of a queue on Redis: a consumer of the group. How it waits for jobs is redis_reader.ts, the transitions are
  * redis_scripts.ts.
  */
-import type { RedisConnection } from "../redis/connection.ts";
+import type { OpenRedis } from "../redis/access.ts";
+import type { RedisAccess, RedisConnection } from "../redis/connection.ts";
 import { listOf, numberOf, type Script, type ScriptArgument, type ScriptReply, textOf } from "../redis/script.ts";
 import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
@@ -26,19 +27,19 @@ export class RedisConsumer implements Consumer {
   readonly #queue: string;
   readonly #leases: RedisLeases;
   readonly #limits: QueueLimits;
-  readonly #commands: RedisConnection;
+  readonly #commands: RedisAccess;
   readonly #reader: RedisReader;
   /** Where reclaiming goes on, in the stream of each. */
   readonly #cursors: { [P in Priority]: string } = { high: "0-0", normal: "0-0", low: "0-0" };
-  /** Number of the connection on which the server was given the script that must not wait. */
-  #prepared = 0;
+  /** Where, and on which of its connections, the server was given the script that must not wait. */
+  #prepared: { readonly connection: RedisConnection; readonly connects: number } | undefined;
 
-  constructor(queue: string, leases: RedisLeases, url: string, commands: RedisConnection, limits: QueueLimits) {
+  constructor(queue: string, leases: RedisLeases, open: OpenRedis, commands: RedisAccess, limits: QueueLimits) {
     this.#queue = queue;
     this.#leases = leases;
     this.#limits = limits;
     this.#commands = commands;
-    this.#reader = new RedisReader(url, `${limits.namespace}-take-${queue}`, leases, commands);
+    this.#reader = new RedisReader(open, `${limits.namespace}-take-${queue}`, leases, commands);
   }
 
   async take(max: number, waitMs: number, signal: AbortSignal): Promise<readonly Lease[]> {
@@ -169,7 +170,7 @@ export class RedisConsumer implements Consumer {
 
   async orders(): Promise<Orders> {
     const { control, cancel, streams } = this.#keys;
-    const [paused, cancelled, ...exist] = await this.#commands.run("read orders", (client) =>
+    const [paused, cancelled, ...exist] = await this.#commands.run("read orders", control, (client) =>
       Promise.all([
         client.hget(control, "paused"),
         client.hkeys(cancel),
@@ -193,9 +194,8 @@ export class RedisConsumer implements Consumer {
     let gone: number;
     do gone = numberOf(await this.#script("forget old jobs", pruneDone, [done, doneJobs, dead, deadJobs], args));
     while (gone >= pruneMax);
-    await this.#commands.run("make the queue known", (client) =>
-      client.sadd(queuesKey(this.#limits.namespace), this.#queue),
-    );
+    const known = queuesKey(this.#limits.namespace);
+    await this.#commands.run("make the queue known", known, (client) => client.sadd(known, this.#queue));
   }
 
   async close(): Promise<void> {
@@ -210,11 +210,12 @@ export class RedisConsumer implements Consumer {
 
   /** A server that does not know a script yet is told in a second round trip: not when a job is about to begin. */
   async #prepare(): Promise<void> {
-    const { connects } = this.#commands;
-    if (this.#prepared === connects && connects > 0) return;
     const { stream, started } = this.#keys.streams.normal;
+    const here = this.#commands.at(stream);
+    if (here !== undefined && this.#prepared?.connection === here && this.#prepared.connects === here.connects) return;
     await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], [this.#owner, "0", "0"]);
-    this.#prepared = this.#commands.connects;
+    const connection = this.#commands.at(stream);
+    if (connection !== undefined) this.#prepared = { connection, connects: connection.connects };
   }
 
   #fenced<T extends { readonly lease: Lease }>(

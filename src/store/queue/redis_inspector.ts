@@ -1,5 +1,5 @@
 /** The operator's side of queues on Redis. The scripts are redis_inspector_scripts.ts, what an operator sees is inspect.ts. */
-import type { RedisConnection } from "../redis/connection.ts";
+import type { RedisAccess } from "../redis/connection.ts";
 import {
   listOf,
   numberOf,
@@ -45,18 +45,17 @@ import { keysOf, numberOfEntry, priorityOf, type QueueKeys, queuesKey, streamKey
 const lookupsMax = 5;
 
 export class RedisInspector implements Inspector {
-  readonly #connection: RedisConnection;
+  readonly #redis: RedisAccess;
   readonly #limits: QueueLimits;
 
-  constructor(connection: RedisConnection, limits: QueueLimits) {
-    this.#connection = connection;
+  constructor(redis: RedisAccess, limits: QueueLimits) {
+    this.#redis = redis;
     this.#limits = limits;
   }
 
   async queues(): Promise<readonly string[]> {
-    const names = await this.#connection.run("list queues", (client) =>
-      client.smembers(queuesKey(this.#limits.namespace)),
-    );
+    const key = queuesKey(this.#limits.namespace);
+    const names = await this.#redis.run("list queues", key, (client) => client.smembers(key));
     return names.toSorted();
   }
 
@@ -206,7 +205,7 @@ export class RedisInspector implements Inspector {
     const queue = queueOfId(id);
     if (queue === undefined) return outcome;
     const { cancel } = this.#keys(queue);
-    await this.#connection.run("forget an order", (client) => client.hdel(cancel, id.slice(queue.length + 1)));
+    await this.#redis.run("forget an order", cancel, (client) => client.hdel(cancel, id.slice(queue.length + 1)));
     return outcome;
   }
 
@@ -269,12 +268,12 @@ export class RedisInspector implements Inspector {
 
   async pause(queue: string): Promise<void> {
     const { control } = this.#keys(queue);
-    await this.#connection.run("pause the queue", (client) => client.hsetnx(control, "paused", String(Date.now())));
+    await this.#redis.run("pause the queue", control, (client) => client.hsetnx(control, "paused", String(Date.now())));
   }
 
   async resume(queue: string): Promise<void> {
     const { control } = this.#keys(queue);
-    await this.#connection.run("resume the queue", (client) => client.hdel(control, "paused"));
+    await this.#redis.run("resume the queue", control, (client) => client.hdel(control, "paused"));
   }
 
   #keys(queue: string): QueueKeys {
@@ -282,6 +281,6 @@ export class RedisInspector implements Inspector {
   }
 
   #run(what: string, chosen: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    return this.#connection.run(what, (client) => chosen(client, keys, args));
+    return this.#redis.run(what, keys[0]!, (client) => chosen(client, keys, args));
   }
 }

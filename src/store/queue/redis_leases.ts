@@ -4,7 +4,7 @@
  */
 import type { Redis } from "ioredis";
 
-import { isReply, type RedisConnection } from "../redis/connection.ts";
+import { isReply, type RedisAccess } from "../redis/connection.ts";
 import { type Script, type ScriptArgument, type ScriptReply, textsOf } from "../redis/script.ts";
 import { priorities, type Priority } from "./priorities.ts";
 import type { Keeper, Token } from "./queue.ts";
@@ -14,12 +14,12 @@ import * as scripts from "./redis_lease_scripts.ts";
 export class RedisLeases implements Keeper {
   readonly owner: string;
   readonly keys: QueueKeys;
-  readonly #connection: RedisConnection;
+  readonly #redis: RedisAccess;
 
-  constructor(owner: string, keys: QueueKeys, connection: RedisConnection) {
+  constructor(owner: string, keys: QueueKeys, redis: RedisAccess) {
     this.owner = owner;
     this.keys = keys;
-    this.#connection = connection;
+    this.#redis = redis;
   }
 
   renew(tokens: readonly Token[]): Promise<readonly Token[]> {
@@ -96,14 +96,14 @@ export class RedisLeases implements Keeper {
       if (!isReply(error, "NOGROUP") && !isReply(error, "UNBLOCKED")) throw error;
       for (const priority of of) {
         const { stream } = this.keys.streams[priority];
-        await this.#connection.run("create the group", (client) => createGroup(client, stream));
+        await this.#redis.run("create the group", stream, (client) => createGroup(client, stream));
       }
       return await operation();
     }
   }
 
   script(what: string, chosen: Script, keys: readonly string[], args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    return this.#connection.run(what, (client) => chosen(client, keys, args));
+    return this.#redis.run(what, keys[0]!, (client) => chosen(client, keys, args));
   }
 }
 

@@ -2,7 +2,8 @@
  * Waiting for jobs on Redis: reads of the group in one owner's name, on a connection of its own, because they block it. What is done
  * with what is read is redis_consumer.ts.
  */
-import { RedisConnection } from "../redis/connection.ts";
+import type { OpenRedis } from "../redis/access.ts";
+import type { RedisAccess } from "../redis/connection.ts";
 import { listOf, type ScriptReply, textOf, textsOf } from "../redis/script.ts";
 import { type Priority, Turns } from "./priorities.ts";
 import { suffixOf } from "./redis_keys.ts";
@@ -22,26 +23,27 @@ export interface Read {
 
 export class RedisReader {
   readonly #leases: RedisLeases;
-  readonly #commands: RedisConnection;
-  readonly #connection: RedisConnection;
-  #connectionId: Promise<number> | undefined;
+  readonly #commands: RedisAccess;
+  readonly #redis: RedisAccess;
+  /** What its server calls the connection that waits there. */
+  #waiting: { readonly place: string; readonly id: Promise<number> } | undefined;
   readonly #turns = new Turns();
   #inUse: readonly Priority[] = ["normal"];
   /** Ends the take that is under way. */
   #interrupt: (() => void) | undefined;
 
-  /** `commands`: a connection that does not block. */
-  constructor(url: string, name: string, leases: RedisLeases, commands: RedisConnection) {
+  /** `commands`: what does not block. */
+  constructor(open: OpenRedis, name: string, leases: RedisLeases, commands: RedisAccess) {
     this.#leases = leases;
     this.#commands = commands;
-    this.#connection = new RedisConnection(url, {
+    this.#redis = open({
       name,
       unpipelined: true,
       onLostReply: "fail",
       operationTimeoutMs: graceMs,
-      onReady: (client) => {
-        this.#connectionId = client.client("ID");
-        this.#connectionId.catch(() => undefined);
+      onReady: (client, { place }) => {
+        this.#waiting = { place, id: client.client("ID") };
+        this.#waiting.id.catch(() => undefined);
       },
     });
   }
@@ -94,8 +96,9 @@ export class RedisReader {
     const block = waitMs === undefined ? [] : ["BLOCK", Math.max(1, Math.ceil(waitMs))];
     const args = ["GROUP", group, this.#leases.owner, "COUNT", max, ...block, "STREAMS", ...streams];
     const operation = () =>
-      this.#connection.run(
+      this.#redis.run(
         "take jobs",
+        streams[0]!,
         (client) => client.call("xreadgroup", ...args, ...streams.map(() => ">")) as Promise<ScriptReply>,
         (waitMs ?? 0) + graceMs,
       );
@@ -106,16 +109,18 @@ export class RedisReader {
     });
   }
 
-  /** Ends a blocking read without losing what it was about to deliver. */
+  /** Ends a blocking read without losing what it was about to deliver. Its number means something on its own server only. */
   #unblock(): void {
-    const unblocked = this.#connectionId?.then((id) => this.#commands.client.client("UNBLOCK", id));
-    unblocked?.catch(() => undefined);
+    const there = this.#commands.at(this.#leases.keys.streams.normal.stream);
+    if (this.#waiting === undefined || there?.place !== this.#waiting.place) return;
+    const unblocked = this.#waiting.id.then((id) => there.client.client("UNBLOCK", id));
+    unblocked.catch(() => undefined);
   }
 
   /** False where it was closed before. */
   close(): boolean {
-    const wasOpen = this.#connection.state !== "closed";
-    this.#connection.close();
+    const wasOpen = this.#redis.state !== "closed";
+    this.#redis.close();
     return wasOpen;
   }
 }

@@ -1,5 +1,6 @@
 /**
- * One connection to Redis: options, state and the limit on every operation. The only file that constructs a client.
+ * One connection to a Redis: options, state and the limit on every operation. The only file that constructs a client. Which of a Cluster's
+ * connections an operation goes to is cluster.ts.
  *
  *      connecting ──ready──▶ ready ──close──▶ connecting ──second refusal, deadline──▶ down ──ready──▶ ready     any ──close()──▶ closed
  *
@@ -11,10 +12,28 @@ import { Redis, type RedisOptions as ClientOptions, ReplyError } from "ioredis";
 import { withDeadline } from "../../std/deadline.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
-import { isSentinelUrl, parseSentinelUrl } from "../../std/sentinel_url.ts";
+import { isSentinelUrl, parseSentinelUrl } from "../../std/redis_url.ts";
 import { completeTracingChannels } from "./tracing.ts";
 
 export type ConnectionState = "connecting" | "ready" | "down" | "closed";
+
+/** What is done with a client; the connection is the one that client belongs to. */
+export type Operation<T> = (client: Redis, connection: RedisConnection) => Promise<T>;
+
+/** The way to Redis, be it one server or a Cluster of them. */
+export interface RedisAccess {
+  readonly state: ConnectionState;
+  /** Runs one operation where the key is; every failure is a ScaleError that says where and what. `what` is the operation's name. */
+  run<T>(what: string, key: string, operation: Operation<T>, timeoutMs?: number): Promise<T>;
+  /** The same for each of several keys, wherever they are; the answers in their order. Not one step. */
+  each<T>(what: string, keys: readonly string[], operation: (client: Redis, key: string) => Promise<T>): Promise<T[]>;
+  /** The same on every server that keys may be on. */
+  everywhere<T>(what: string, operation: Operation<T>): Promise<T[]>;
+  /** Where operations on this key go now, if that is known. */
+  at(key: string): RedisConnection | undefined;
+  /** Idempotent. Commands still waiting are rejected. */
+  close(): void;
+}
 
 export interface RedisOptions {
   /** Name in CLIENT LIST. */
@@ -26,7 +45,7 @@ export interface RedisOptions {
   /** Each command is written at once, on its own: for blocking ones, and where it must be out before something else happens. */
   readonly unpipelined?: boolean;
   /** Called with the driver's client each time it is connected. */
-  readonly onReady?: (client: Redis) => void;
+  readonly onReady?: (client: Redis, connection: RedisConnection) => void;
   readonly onState?: ((from: ConnectionState, to: ConnectionState, reason: string) => void) | undefined;
 }
 
@@ -38,16 +57,18 @@ const rebuildAfterMs = 5_000;
 const watchIntervalMs = 1_000;
 /** A socket on which nothing answers for this long is dead, whatever TCP believes. */
 const silentSocketMs = 5_000;
+/** A question by itself is asked of another server after this long. */
+const questionTimeoutMs = 1_000;
 
 completeTracingChannels();
 
-export class RedisConnection {
+export class RedisConnection implements RedisAccess {
   readonly #url: string;
   readonly #options: RedisOptions;
   readonly #watch: ReturnType<typeof setInterval>;
   #client: Redis;
   #awayAt = performance.now();
-  readonly #where: string;
+  readonly #place: string;
   #state: ConnectionState = "connecting";
   #lastError = "";
   #connects = 0;
@@ -55,7 +76,7 @@ export class RedisConnection {
   constructor(url: string, options: RedisOptions) {
     this.#url = url;
     this.#options = options;
-    this.#where = placeOf(url);
+    this.#place = placeOf(url);
     this.#client = this.#connect();
     this.#watch = setInterval(() => this.#rebuildIfLost(), watchIntervalMs);
     this.#watch.unref();
@@ -80,7 +101,7 @@ export class RedisConnection {
     client.on("ready", () => {
       this.#connects++;
       this.#become("ready", "connected");
-      options.onReady?.(client);
+      options.onReady?.(client, this);
     });
     client.on("close", () => {
       if (options.onLostReply === "fail") failUnanswered(client);
@@ -110,22 +131,38 @@ export class RedisConnection {
     return this.#state;
   }
 
+  /** Which server, for messages and to compare; never a password. */
+  get place(): string {
+    return this.#place;
+  }
+
   /** Connections made so far: a server that was restarted between two of them knows no scripts. */
   get connects(): number {
     return this.#connects;
   }
 
-  /** Runs one operation; every failure is a ScaleError that says where and what. `what` is the operation's name. */
-  async run<T>(what: string, operation: (client: Redis) => Promise<T>, timeoutMs?: number): Promise<T> {
+  async run<T>(what: string, _key: string, operation: Operation<T>, timeoutMs?: number): Promise<T> {
     if (this.#state === "down" || this.#state === "closed")
       throw this.#unavailable(what, `the connection is ${this.#state}`);
     const limitMs = timeoutMs ?? this.#options.operationTimeoutMs;
     try {
-      return await withDeadline(operation(this.#client), limitMs, () => this.#late(what, limitMs));
+      return await withDeadline(operation(this.#client, this), limitMs, () => this.#late(what, limitMs));
     } catch (error) {
       if (error instanceof ScaleError) throw error;
       throw this.#unavailable(what, messageOf(error), error);
     }
+  }
+
+  each<T>(what: string, keys: readonly string[], operation: (client: Redis, key: string) => Promise<T>): Promise<T[]> {
+    return this.run(what, "", (client) => Promise.all(keys.map((key) => operation(client, key))));
+  }
+
+  everywhere<T>(what: string, operation: Operation<T>): Promise<T[]> {
+    return this.run(what, "", async (client, connection) => [await operation(client, connection)]);
+  }
+
+  at(): this {
+    return this;
   }
 
   #late(what: string, limitMs: number): ScaleError {
@@ -134,7 +171,6 @@ export class RedisConnection {
     return this.#unavailable(what, reason);
   }
 
-  /** Idempotent. Commands still waiting are rejected. */
   close(): void {
     if (this.#state === "closed") return;
     this.#become("closed", "closed by us");
@@ -158,7 +194,7 @@ export class RedisConnection {
 
   #unavailable(what: string, reason: string, cause?: unknown): ScaleError {
     const detail = this.#state === "down" && this.#lastError !== "" ? `${reason}: ${this.#lastError}` : reason;
-    return new ScaleError("store_unavailable", `Redis at ${this.#where} could not ${what}: ${redactUrls(detail)}`, {
+    return new ScaleError("store_unavailable", `Redis at ${this.#place} could not ${what}: ${redactUrls(detail)}`, {
       cause,
       hint: "check that the server is up and reachable, and its log",
     });
@@ -167,8 +203,32 @@ export class RedisConnection {
 
 /** Whether a failure was Redis answering with this error code (NOGROUP, NOSCRIPT, …), as opposed to not answering. */
 export function isReply(error: unknown, code: string): boolean {
+  return replyIn(error)?.includes(code) === true;
+}
+
+/** The text of an error with which Redis answered; undefined where it did not answer. */
+export function replyIn(error: unknown): string | undefined {
   const reply = error instanceof ScaleError ? error.cause : error;
-  return reply instanceof ReplyError && messageOf(reply).includes(code);
+  return reply instanceof ReplyError ? messageOf(reply) : undefined;
+}
+
+/** One question on a connection of its own, which is never tried again. */
+export async function askOnce<T>(url: string, name: string, question: (client: Redis) => Promise<T>): Promise<T> {
+  let reason: unknown;
+  const client = makeClient(url, {
+    connectionName: name,
+    connectTimeout: questionTimeoutMs,
+    retryStrategy: () => null,
+    enableAutoPipelining: false,
+  });
+  client.on("error", (error: Error) => (reason = error));
+  try {
+    return await withDeadline(question(client), questionTimeoutMs, () => new Error("no answer"));
+  } catch (error) {
+    throw reason ?? error;
+  } finally {
+    client.disconnect();
+  }
 }
 
 /**

@@ -18,7 +18,9 @@ export function script(lua: string): Script {
       return (await client.evalsha(sha, keys.length, ...keys, ...args)) as ScriptReply;
     } catch (error) {
       if (!isReply(error, "NOSCRIPT")) throw error;
-      return (await client.eval(lua, keys.length, ...keys, ...args)) as ScriptReply;
+      // Not EVAL: a server of a Cluster to which the keys are still on their way would refuse it, and so never learn the script.
+      client.script("LOAD", lua).catch(() => undefined);
+      return (await client.evalsha(sha, keys.length, ...keys, ...args)) as ScriptReply;
     }
   };
 }

@@ -1,10 +1,10 @@
-/** A URL of Sentinels becomes the addresses it names, or an error that says what was expected and no password. */
+/** A URL of several Redis servers becomes the addresses it names, or an error that says what was expected and no password. */
 import { expect, test } from "bun:test";
 
 import { parseArguments } from "../../src/config/arguments.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { printConfig } from "../../src/config/print.ts";
-import { parseSentinelUrl } from "../../src/std/sentinel_url.ts";
+import { parseClusterUrl, parseSentinelUrl } from "../../src/std/redis_url.ts";
 
 test.each([
   ["redis+sentinel://a,b:5,[::1]:7/main", { sentinels: ["a:26379", "b:5", "::1:7"], name: "main", tls: false }],
@@ -42,4 +42,23 @@ test.each([
   [`redis+sentinel://${"a,".repeat(16)}a/n`, "at most 16 hosts"],
 ])("%s is refused", (url, expected) => {
   expect(() => parseSentinelUrl(url)).toThrow(expected);
+});
+
+test.each([
+  ["redis+cluster://a,b:5,[::1]", ["a:6379", "b:5", "[::1]:6379"], "redis://c:7"],
+  ["rediss+cluster://u:p%40%2Fw@a", ["a:6379"], "rediss://u:p%40%2Fw@c:7"],
+  ["redis+cluster://:p@a/", ["a:6379"], "redis://:p@c:7"],
+])("%s", (url, seeds, one) => {
+  const cluster = parseClusterUrl(url);
+  expect([...cluster.seeds]).toEqual(seeds);
+  expect(cluster.urlOf("c:7")).toBe(one);
+});
+
+test.each([
+  ["redis+cluster://a,b/0", "nothing after the hosts"],
+  ["redis+cluster://a?db=1", "nothing after the hosts"],
+  ["redis+cluster://", "a URL such as redis+cluster://"],
+  ["redis+cluster://a,:7", "a URL such as redis+cluster://"],
+])("%s is refused", (url, expected) => {
+  expect(() => parseClusterUrl(url)).toThrow(expected);
 });
