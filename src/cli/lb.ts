@@ -3,11 +3,13 @@
  * shown is lb/table.ts.
  */
 import { isVerb, usageOf, type VerbName, verbs } from "../config/control_verbs.ts";
+import { weight } from "../config/kinds.ts";
 import type { Config } from "../config/options.ts";
 import type { Done, Order, Refused, Status } from "../ops/control_protocol.ts";
 import { running } from "../ops/run_dir.ts";
 import { closest } from "../std/closest.ts";
 import { type ErrorCode, errorCodes, messageOf, ScaleError } from "../std/errors.ts";
+import { ExpectedError } from "../std/units.ts";
 import { statusTable } from "./lb/table.ts";
 
 /** A balancer that does not answer is stuck: what it is asked takes no time. */
@@ -35,7 +37,7 @@ function orderOf({ argument: word, operands: rest, service }: Config): { verb: V
   if (word === undefined) throw new ScaleError("usage", `scale lb takes a verb: ${names}. scale lb --help says more`);
   if (!isVerb(word)) {
     const meant = closest(word, Object.keys(verbs));
-    const hint = meant === undefined ? undefined : `did you mean scale lb ${meant}?`;
+    const hint = meant === undefined ? "scale lb --help says what each does" : `did you mean scale lb ${meant}?`;
     throw new ScaleError("usage", `"${word}" is not a verb of scale lb; there is ${names}`, { hint });
   }
   const takes: readonly string[] = verbs[word].takes;
@@ -45,7 +47,8 @@ function orderOf({ argument: word, operands: rest, service }: Config): { verb: V
   for (const [index, what] of takes.entries()) {
     const value = rest[index];
     if (value === undefined && what === "service") continue;
-    if (value === undefined) throw new ScaleError("usage", `scale lb ${word} needs a ${what}: ${usageOf(word)}`);
+    if (value === undefined || value === "")
+      throw new ScaleError("usage", `scale lb ${word} needs a ${what}: ${usageOf(word)}`);
     if (what === "weight") order.weight = weightOf(value);
     else order[what as "target" | "service"] = value;
   }
@@ -53,8 +56,12 @@ function orderOf({ argument: word, operands: rest, service }: Config): { verb: V
 }
 
 function weightOf(text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  throw new ScaleError("usage", `the weight is "${text}", expected a whole number`);
+  try {
+    return weight.parse(text);
+  } catch (error) {
+    if (!(error instanceof ExpectedError)) throw error;
+    throw new ScaleError("usage", `the weight is "${text}", expected ${error.expected}: ${usageOf("weight")}`);
+  }
 }
 
 /** Of the one balancer that runs here, or the one that --control names. */
@@ -85,7 +92,9 @@ async function ask<T>(socket: string, verb: VerbName, order?: Order): Promise<T>
     answer = (await response.json()) as T | Refused;
     if (response.ok) return answer as T;
   } catch (error) {
-    throw new ScaleError("upstream_unreachable", `no balancer answers on ${socket}: ${messageOf(error)}`, {
+    // The message speaks of a URL, which nobody gave.
+    const reason = (error as { code?: string }).code ?? messageOf(error);
+    throw new ScaleError("upstream_unreachable", `no balancer answers on ${socket}: ${reason}`, {
       hint: "--control=PATH of one that runs, as the user that runs it",
       cause: error,
     });

@@ -3,6 +3,8 @@ import { closest } from "../std/closest.ts";
 import { ScaleError } from "../std/errors.ts";
 import { type Command, isRole, optionOf, roles, toolOf, tools, wordOf } from "./options.ts";
 
+/** What somebody gave as a number is named as one where it is wrong, not as a flag. */
+const negativeNumber = /^-[.\d]/;
 const toolWords = tools.map(wordOf);
 
 export interface Arguments {
@@ -26,7 +28,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
       rest.push(...argv.slice(index + 1));
       break;
     }
-    if (!word.startsWith("-")) {
+    if (!word.startsWith("-") || negativeNumber.test(word)) {
       if (command === undefined && rest.length === 0 && toolOf(word)) command = toolOf(word);
       else rest.push(word);
       continue;

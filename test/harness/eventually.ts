@@ -9,9 +9,14 @@ export interface Patience {
 
 const pauseMilliseconds = 10;
 const timeoutMilliseconds = 10_000;
+/** Of an answer that is due when time is up. */
+const graceMilliseconds = 1_000;
+
+const noAnswer = Symbol("no answer");
 
 /**
- * Asks until `ask` answers something true, and returns it. What it throws counts as "not yet", and is in the message when time is up.
+ * Asks until `ask` answers something true, and returns it. What it throws counts as "not yet", and is in the message when time is up; so is
+ * that the last one was never answered.
  */
 export async function eventually<T>(ask: () => T | Promise<T>, patience: Patience = {}): Promise<NonNullable<T>> {
   const timeout = patience.timeout ?? timeoutMilliseconds;
@@ -19,8 +24,8 @@ export async function eventually<T>(ask: () => T | Promise<T>, patience: Patienc
   let last: unknown;
   for (;;) {
     try {
-      last = await ask();
-      if (last) return last as NonNullable<T>;
+      last = await within(ask(), deadline - performance.now());
+      if (last && last !== noAnswer) return last as NonNullable<T>;
     } catch (error) {
       last = error;
     }
@@ -36,6 +41,15 @@ export async function eventually<T>(ask: () => T | Promise<T>, patience: Patienc
   }
 }
 
+/** An answer that comes at once costs no timer. */
+async function within<T>(answer: T | Promise<T>, milliseconds: number): Promise<T | typeof noAnswer> {
+  if (!(answer instanceof Promise)) return answer;
+  const late = Promise.withResolvers<typeof noAnswer>();
+  const timer = setTimeout(() => late.resolve(noAnswer), Math.max(0, milliseconds) + graceMilliseconds);
+  return await Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
+}
+
 function show(last: unknown): string {
+  if (last === noAnswer) return "no answer";
   return last instanceof Error ? last.message : (JSON.stringify(last) ?? String(last));
 }

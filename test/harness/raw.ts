@@ -1,8 +1,13 @@
 // Both ends of a TCP connection as scripts of bytes: a client that sends what no library would, and a backend that answers what no
 // framework would. Text is latin1, so that every byte can be written in a string.
-import { eventually } from "./eventually.ts";
 
-/** One end of a connection, for a script: send, then wait for what must come. */
+const endOfHead = "\r\n\r\n";
+/** What is waited for has to come within this time. */
+const patienceMilliseconds = 10_000;
+/** A connection that a backend keeps open may be idle for long. */
+const idleMilliseconds = 60_000;
+
+/** One end of a connection, for a script: send, then wait for what must come. Whoever waits goes on in the order in which things come. */
 export class RawPeer {
   /** Everything received so far and not yet taken. */
   received = "";
@@ -10,12 +15,12 @@ export class RawPeer {
   isEnded = false;
   #unsent = Buffer.alloc(0);
   #socket: Bun.Socket<RawPeer> | undefined;
+  /** Of those who wait: each looks whether what has come is enough. */
+  readonly #looks = new Set<() => void>();
 
   /** Takes what has come up to and including `mark`, waiting for it. */
   async until(mark: string): Promise<string> {
-    await eventually(() => this.received.includes(mark) || this.isEnded, {
-      what: `${JSON.stringify(mark)} in ${this.#tail}`,
-    });
+    await this.#when(() => this.received.includes(mark) || this.isEnded, JSON.stringify(mark));
     const at = this.received.indexOf(mark);
     if (at === -1) throw new Error(`the connection ended before ${JSON.stringify(mark)}; received ${this.#tail}`);
     return this.take(at + mark.length);
@@ -23,14 +28,41 @@ export class RawPeer {
 
   /** Takes `bytes` bytes, waiting for them. */
   async bytes(bytes: number): Promise<string> {
-    await eventually(() => this.received.length >= bytes || this.isEnded, { what: `${bytes} bytes` });
+    await this.#when(() => this.received.length >= bytes || this.isEnded, `${bytes} bytes`);
     return this.take(bytes);
   }
 
   /** Everything up to the end of the connection, waiting for it. */
   async rest(): Promise<string> {
-    await eventually(() => this.isEnded, { what: "the end of the connection" });
+    await this.ended();
     return this.take(this.received.length);
+  }
+
+  /** Waits for the end. */
+  ended(timeout?: number): Promise<void> {
+    return this.#when(() => this.isEnded, "the end of the connection", timeout);
+  }
+
+  /** Takes a request's head, waiting for it; undefined at the end of the connection. */
+  async head(): Promise<string | undefined> {
+    await this.#when(() => this.received.includes(endOfHead) || this.isEnded, "a request", idleMilliseconds);
+    return this.isEnded ? undefined : this.take(this.received.indexOf(endOfHead) + endOfHead.length);
+  }
+
+  #when(condition: () => boolean, what: string, timeout = patienceMilliseconds): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (condition()) resolve();
+    };
+    const late = setTimeout(() => {
+      reject(new Error(`${what} did not come within ${timeout} ms; received ${this.#tail}, ${this.#sent}`));
+    }, timeout);
+    this.#looks.add(look);
+    look();
+    return promise.finally(() => {
+      clearTimeout(late);
+      this.#looks.delete(look);
+    });
   }
 
   take(bytes: number): string {
@@ -55,13 +87,25 @@ export class RawPeer {
 
   end(): void {
     this.#socket?.end();
-    this.isEnded = true;
+    this.over();
   }
 
   /** Ends with a reset. */
   reset(): void {
     this.#socket?.terminate();
+    this.over();
+  }
+
+  /** Bytes have come. */
+  heard(bytes: Buffer): void {
+    this.received += bytes.toString("latin1");
+    for (const look of this.#looks) look();
+  }
+
+  /** Nothing more will come. */
+  over(): void {
     this.isEnded = true;
+    for (const look of this.#looks) look();
   }
 
   opened(socket: Bun.Socket<RawPeer>): void {
@@ -79,16 +123,21 @@ export class RawPeer {
     return JSON.stringify(this.received.slice(-300));
   }
 
+  get #sent(): string {
+    if (this.#socket === undefined) return "and was never connected";
+    return this.#unsent.length === 0 ? "and all was sent" : `and ${this.#unsent.length} bytes were not sent`;
+  }
+
   [Symbol.dispose](): void {
     this.end();
   }
 }
 
 const handlers = {
-  data: (socket: Bun.Socket<RawPeer>, bytes: Buffer) => void (socket.data.received += bytes.toString("latin1")),
+  data: (socket: Bun.Socket<RawPeer>, bytes: Buffer) => socket.data.heard(bytes),
   drain: (socket: Bun.Socket<RawPeer>) => socket.data.flush(),
-  end: (socket: Bun.Socket<RawPeer>) => void (socket.data.isEnded = true),
-  close: (socket: Bun.Socket<RawPeer>) => void (socket.data.isEnded = true),
+  end: (socket: Bun.Socket<RawPeer>) => socket.data.over(),
+  close: (socket: Bun.Socket<RawPeer>) => socket.data.over(),
 };
 
 /** Connects to http://HOST:PORT. `using` ends the connection. */
@@ -131,13 +180,9 @@ export function rawBackend(script: Script): RawBackend {
   const heads: string[] = [];
   const peers = new Set<RawPeer>();
   const converse = async (peer: RawPeer): Promise<void> => {
-    while (!peer.isEnded) {
-      await eventually(() => peer.received.includes("\r\n\r\n") || peer.isEnded, {
-        timeout: 60_000,
-        what: "a request",
-      });
-      if (peer.isEnded) return;
-      const head = await peer.until("\r\n\r\n");
+    for (;;) {
+      const head = await peer.head();
+      if (head === undefined) return;
       if (head.startsWith("GET /readyz ")) {
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         continue;
@@ -159,7 +204,7 @@ export function rawBackend(script: Script): RawBackend {
         void converse(socket.data).catch(() => socket.data.end());
       },
       close(socket) {
-        socket.data.isEnded = true;
+        socket.data.over();
         peers.delete(socket.data);
       },
     },

@@ -28,7 +28,9 @@ describe("max_connections", () => {
     const answers = [];
     for (let n = 1; n <= 5; n++) {
       answers.push(exchange(lb.url, get(`/${n}`, closing)));
-      await eventually(async () => (await metric(lb.adminUrl, "lb_requests_in_flight")) === n);
+      await eventually(async () => (await metric(lb.adminUrl, "lb_requests_in_flight")) === n, {
+        what: `request ${n}`,
+      });
     }
     expect(backend.heads).toHaveLength(2);
     expect(await metric(lb.adminUrl, "lb_queue_depth", { service: "default" })).toBe(3);

@@ -306,7 +306,8 @@ describe("scale lb without what it needs", () => {
     [["lb"], "scale lb takes a verb: status, add,"],
     [["lb", "drian"], "did you mean scale lb drain?"],
     [["lb", "drain"], "scale lb drain needs a target: scale lb drain TARGET"],
-    [["lb", "weight", "10.0.0.1:80", "x"], 'the weight is "x"'],
+    [["lb", "drain", ""], "scale lb drain needs a target: scale lb drain TARGET"],
+    [["lb", "help"], "scale lb --help says what each does"],
     [["lb", "status", "x"], '"x" is one too many: scale lb status'],
     [["lb", "weight", "a", "1", "x"], '"x" is one too many: scale lb weight TARGET WEIGHT'],
     [["lb", "--backend=10.0.0.1:80"], "scale --role=lb starts a balancer"],
@@ -315,9 +316,15 @@ describe("scale lb without what it needs", () => {
     expect([code === 2 || code === 78, stderr]).toEqual([true, expect.stringContaining(message)]);
   });
 
+  test.each(["x", "-1", "0", "1.5", "+2", "1001", "9".repeat(30)])("weight TARGET %s", async (weight) => {
+    const { code, stderr } = await runScale(["lb", "weight", "10.0.0.1:80", weight]);
+    const expected = `the weight is "${weight}", expected a whole number 1–1000: scale lb weight TARGET WEIGHT`;
+    expect([code, stderr]).toEqual([2, expect.stringContaining(expected)]);
+  });
+
   test("says when nobody answers, and what the balancer refuses", async () => {
     const nobody = await control(socketPath(), "status");
-    expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringContaining("no balancer answers on")]);
+    expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringMatching(/no balancer answers on \S+: ENOENT$/m)]);
     using one = named("one");
     const socket = socketPath();
     await using lb = await balancer([one], [`--control=${socket}`]);

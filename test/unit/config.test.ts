@@ -270,6 +270,12 @@ describe("values of the balancer", () => {
   });
 });
 
+test("a number below 0 is what it is given for, not a flag", () => {
+  expect(parseArguments(["lb", "weight", "10.0.0.1:80", "-1"]).rest).toEqual(["weight", "10.0.0.1:80", "-1"]);
+  expect(() => parseArguments(["--role=lb", "-.5"])).toThrow('"-.5" is one argument too many');
+  expect(() => parseArguments(["--role=lb", "-x"])).toThrow("-x is not a flag");
+});
+
 test("what follows -- is not a flag", () => {
   expect(parseArguments(["--role=app", "--", "--entry.ts"]).rest).toEqual(["--entry.ts"]);
 });

@@ -8,6 +8,7 @@ import { eventually } from "../harness/eventually.ts";
 import { mark, own, survivors, testBegins, testEnds } from "../harness/leaks.ts";
 import { Output } from "../harness/output.ts";
 import { commandOf, connectionsOf, cpuSeconds } from "../harness/proc.ts";
+import { rawBackend, rawClient } from "../harness/raw.ts";
 
 const children: Bun.Subprocess[] = [];
 afterEach(() => {
@@ -80,4 +81,30 @@ test("eventually says what was waited for and what was last seen", async () => {
 
 test("CPU time of a process is read", () => {
   expect(cpuSeconds(process.pid)).toBeGreaterThan(0);
+});
+
+test("a condition that is never answered fails when time is up, and says so", async () => {
+  const never = eventually(() => new Promise<boolean>(() => undefined), { timeout: 50, what: "silence" });
+  await expect(never).rejects.toThrow("silence did not come true within 50 ms; last: no answer");
+});
+
+test("a scripted backend has its requests in the order in which they came, whatever the connection", async () => {
+  using backend = rawBackend((peer) => peer.send("ok"));
+  const clients = await Promise.all(Array.from({ length: 20 }, () => rawClient(`http://${backend.address}`)));
+  clients.reverse();
+  const heads = clients.map((_, n) => `GET /${n} HTTP/1.1\r\n\r\n`);
+  for (const [n, client] of clients.entries()) client.send(heads[n]!);
+  for (const client of clients) await client.until("ok");
+  expect(backend.heads).toEqual(heads);
+  for (const client of clients) client.end();
+});
+
+test("what does not come on a scripted connection fails with what came instead", async () => {
+  using backend = rawBackend((peer) => peer.send("some"));
+  using client = await rawClient(`http://${backend.address}`);
+  client.send("GET / HTTP/1.1\r\n\r\n");
+  await client.until("so");
+  await expect(client.ended(50)).rejects.toThrow(
+    'the end of the connection did not come within 50 ms; received "me", and all was sent',
+  );
 });
