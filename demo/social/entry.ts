@@ -5,6 +5,7 @@
 import { app } from "scale";
 
 import { login, logout, me, signup } from "./accounts.ts";
+import { logoutDevice, logoutElsewhere, myDevices } from "./devices.ts";
 import { myMails, sendWelcomeEmail } from "./mail.ts";
 import page from "./page/index.html";
 import { edit, newest, popular, publish, show } from "./posts.ts";
@@ -20,6 +21,8 @@ export default app({
     "/login": { POST: login },
     "/logout": { POST: logout },
     "/me": { GET: me },
+    "/me/devices": { GET: myDevices, DELETE: logoutElsewhere },
+    "/me/devices/:id": { DELETE: (req) => logoutDevice(req.params.id) },
     "/me/mails": { GET: myMails },
     "/me/recommendations": { GET: myRecommendations },
 

@@ -127,6 +127,23 @@ describe.each(["real", "embedded"] as const)("demo/social on %s stores", (stores
       expect((await visitor.get("/me")).body).toEqual(account);
     });
 
+    test("a user sees where they are logged in, and ends it there; nobody else can", async () => {
+      const { visitor, account } = await member(system.url);
+      const [elsewhere, stranger] = [new Visitor(system.url), (await member(system.url)).visitor];
+      await elsewhere.post("/login", { email: account.email, password });
+      const devices = async () => (await visitor.get<{ id: string; isCurrent: boolean }[]>("/me/devices")).body;
+      const other = (await devices()).find(({ isCurrent }) => !isCurrent)!;
+      expect(await devices()).toHaveLength(2);
+      expect(refusal(await new Visitor(system.url).get("/me/devices"))).toEqual([401, "not_signed_in", []]);
+      expect(refusal(await stranger.ask("DELETE", `/me/devices/${other.id}`))).toEqual([404, "not_found", []]);
+      expect((await elsewhere.get("/me")).status).toBe(200);
+      expect((await visitor.ask("DELETE", `/me/devices/${other.id}`)).status).toBe(204);
+      expect((await elsewhere.get("/me")).status).toBe(401);
+      await elsewhere.post("/login", { email: account.email, password });
+      expect((await visitor.ask("DELETE", "/me/devices")).status).toBe(204);
+      expect([(await elsewhere.get("/me")).status, (await visitor.get("/me")).status]).toEqual([401, 200]);
+    });
+
     test("an unknown e-mail and a wrong password get the same answer after the same time", async () => {
       const { account } = await member(system.url);
       const visitor = new Visitor(system.url);

@@ -48,6 +48,11 @@ async function signUp(user: Person, name: string, email: string): Promise<void> 
   await user.until(`document.querySelector("#signup").open === false`);
 }
 
+async function logOut(user: Person): Promise<void> {
+  await user.click("#account");
+  await user.click("#logout");
+}
+
 const feed = "#view .posts";
 
 browserTest("sign up, receive mail and recommendations, write, see it in the feed, change it, log out", async () => {
@@ -91,11 +96,11 @@ browserTest("sign up, receive mail and recommendations, write, see it in the fee
 
   // A log-out that did not arrive must not be believed.
   await user.value(`void (window.online = fetch, window.fetch = () => Promise.reject(new TypeError("no network")))`);
-  await user.click("#logout");
+  await logOut(user);
   await user.sees("#announce", "You are still logged in.");
   expect(await user.value(`document.querySelector("#composer").hidden`)).toBe(false);
   await user.value(`void (window.fetch = window.online)`);
-  await user.click("#logout");
+  await logOut(user);
   await user.until(`document.querySelector("#composer").hidden`);
   await user.sees("header", "Log in");
 });
@@ -143,6 +148,41 @@ browserTest("a session that has ended meanwhile asks to log in, and the draft su
   await user.sees("header", "Barbara Liskov");
   await user.click("#composer button");
   await user.sees(`${feed} li:first-child`, "What a type promises.");
+});
+
+browserTest("who is logged in elsewhere too sees where, and ends it there", async () => {
+  await using user = await person(desktop);
+  await user.open(url);
+  await signUp(user, "Katherine Johnson", "katherine@example.org");
+  const others = ["curl/8.9.1", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Version/18.1 Safari/604.1"].map(
+    (userAgent) => ({ userAgent, visitor: new Visitor(url) }),
+  );
+  const logIn = ({ visitor, userAgent }: (typeof others)[number]) =>
+    visitor.ask("POST", "/login", { email: "katherine@example.org", password }, { "user-agent": userAgent });
+  for (const other of others) expect((await logIn(other)).status).toBe(200);
+  await user.click("#account");
+  await user.screenshot("account-menu");
+  await user.click("#account-menu [data-opens=devices]");
+  await user.sees("#devices", "Safari on iPhone");
+  await user.sees("#devices", "curl");
+  await user.sees("#devices li:last-child", "This device");
+  await user.screenshot("devices");
+  await user.click("#devices li:first-child button");
+  await user.until(`document.querySelectorAll("#devices li").length === 2`);
+  const statuses = () => Promise.all(others.map(async ({ visitor }) => (await visitor.get("/me")).status));
+  expect(await statuses()).toEqual([200, 401]);
+  await user.screen(phone);
+  await user.screenshot("devices-phone-dark");
+  expect(await user.value("document.querySelector('#devices').scrollWidth <= innerWidth")).toBe(true);
+  await user.click("#elsewhere");
+  await user.until(`document.querySelectorAll("#devices li").length === 1`);
+  expect(await user.value(`document.querySelector("#elsewhere").hidden`)).toBe(true);
+  expect(await statuses()).toEqual([401, 401]);
+  await user.press("Escape");
+  await user.click("#account");
+  await user.screenshot("account-menu-phone-dark");
+  await user.screen({ ...phone, scheme: "light" });
+  await user.screenshot("account-menu-phone-light");
 });
 
 browserTest("it fits a phone, in the dark, and needs no pointer", async () => {

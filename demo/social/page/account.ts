@@ -1,5 +1,6 @@
-/** Who is signed in on this page: the header, the dialogs for signing up and in, and everyone who wants to know when it changes. */
+/** Who is signed in on this page: the header and its menu, the dialogs for signing up and in, and everyone who wants to know when it changes. */
 import { type Account, api, Failed, onRefusedSession } from "./api.ts";
+import { startDevices } from "./devices.ts";
 import { announce, find } from "./dom.ts";
 import { onSubmit, reset, type Send } from "./form.ts";
 
@@ -22,6 +23,10 @@ export function onAccount(listener: (account: Account | null) => void): void {
 
 /** Finds out who is signed in, and wires the header and the dialogs. */
 export async function startAccount(): Promise<void> {
+  const menu = find("#account-menu", HTMLElement);
+  menu.addEventListener("click", () => menu.hidePopover());
+  closable(find("#devices", HTMLDialogElement));
+  startDevices();
   dialog("signup", async (values) => become(await api.signup(values)));
   dialog("login", async (values) => become(await api.login(values)));
   for (const opener of document.querySelectorAll<HTMLElement>("[data-opens]")) {
@@ -46,9 +51,8 @@ function become(next: Account | null): void {
   current = next;
   for (const element of document.querySelectorAll<HTMLElement>(".signed-in")) element.hidden = next === null;
   for (const element of document.querySelectorAll<HTMLElement>(".signed-out")) element.hidden = next !== null;
-  const name = find("#my-name", HTMLAnchorElement);
-  name.textContent = next?.name ?? "";
-  name.href = next === null ? "#/" : `#/users/${next.id}`;
+  find("#my-name", HTMLElement).textContent = next?.name ?? "";
+  find("#my-posts", HTMLAnchorElement).href = next === null ? "#/" : `#/users/${next.id}`;
   for (const listener of listeners) listener(next);
 }
 
@@ -78,6 +82,10 @@ function dialog(name: string, send: Send): void {
     announce(`Welcome, ${current?.name ?? ""}.`);
   });
   box.addEventListener("close", () => reset(form));
+  closable(box);
+}
+
+function closable(box: HTMLDialogElement): void {
   find(".close", HTMLButtonElement, box).addEventListener("click", () => box.close());
   box.addEventListener("click", (event) => {
     if (event.target === box) box.close(); // the backdrop

@@ -32,6 +32,14 @@ export interface Recommendations {
   readonly calculated_at: string | null;
   readonly people: readonly Person[];
 }
+/** Where I am signed in. */
+export interface Device {
+  readonly id: string;
+  readonly isCurrent: boolean;
+  readonly seen: string;
+  readonly ip: string;
+  readonly userAgent: string;
+}
 export interface Draft {
   readonly title: string;
   readonly content: string;
@@ -74,6 +82,9 @@ export const api = {
   signup: (input: { readonly [name: string]: string }) => call<Account>("POST", "/signup", input),
   login: (input: { readonly [name: string]: string }) => call<Account>("POST", "/login", input),
   logout: () => call<void>("POST", "/logout"),
+  devices: () => call<readonly Device[]>("GET", "/me/devices"),
+  logoutDevice: (id: string) => call<void>("DELETE", `/me/devices/${encodeURIComponent(id)}`),
+  logoutElsewhere: () => call<void>("DELETE", "/me/devices"),
   newest: () => call<readonly Post[]>("GET", "/posts"),
   post: (id: string) => call<Post>("GET", `/posts/${encodeURIComponent(id)}`),
   user: (id: string) => call<Profile>("GET", `/users/${encodeURIComponent(id)}`),
