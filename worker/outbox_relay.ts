@@ -27,7 +27,7 @@ import { repeat } from "./repeat.ts";
 const batchRowsMax = 250;
 /** How late a row can be seen whose announcement nobody heard. */
 const lookIntervalMs = 1_000;
-/** Where nothing can be announced: the embedded database. */
+/** Where nothing can be heard: the embedded database, and through a PgBouncer. */
 const lookIntervalMsDeaf = 100;
 const listenAgainMs = 1_000;
 const deafMs = 3_600_000;
@@ -102,8 +102,8 @@ class Relay {
     try {
       await sql.listen(outbox.outboxChannel, heard, draining);
     } catch (error) {
-      // Refused: this database has no other session to hear from.
-      if (error instanceof SqlError) return deafMs;
+      // Refused: here there is no other session to hear from.
+      if (error instanceof SqlError || isMisconfigured(error)) return deafMs;
       throw error;
     } finally {
       this.#lookIntervalMs = lookIntervalMsDeaf;
@@ -161,6 +161,10 @@ class Relay {
     for (const [queue, until] of this.#full) if (until <= now) this.#full.delete(queue);
     return [...this.#full.keys()];
   }
+}
+
+function isMisconfigured(error: unknown): boolean {
+  return error instanceof ScaleError && error.code === "configuration_invalid";
 }
 
 interface Parsed {

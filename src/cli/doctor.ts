@@ -96,6 +96,8 @@ async function explain(sql: Sql, text: string): Promise<PlanNode | undefined> {
   try {
     return await sql.session((session) => genericPlan(session, text));
   } catch (error) {
+    // Not the statement's fault: the others would fail the same way.
+    if (error instanceof ScaleError) throw error;
     print(`not explained (${messageOf(error)}): ${oneLine(text)}`);
     return undefined;
   }

@@ -2,8 +2,6 @@
 import { availableParallelism } from "node:os";
 
 import { type Cidr, parseCidr } from "../std/cidr.ts";
-import { urlsOf } from "../std/host_list.ts";
-import { isClusterUrl, isSentinelUrl, parseClusterUrl, parseSentinelUrl } from "../std/redis_url.ts";
 import {
   ExpectedError,
   formatHostPort,
@@ -152,18 +150,6 @@ export const place: Kind<Place> = {
   },
 };
 
-/** A URL of one of the given schemes, kept as text: the driver that opens it reads its own parameters. */
-export function storeUrl(...schemes: readonly string[]): Kind<string> {
-  const form = schemes.map((scheme) => (scheme === "file:" ? "file:PATH" : `${scheme}//HOST…`)).join(", ");
-  return {
-    form: "URL",
-    parse: (value) => {
-      if (URL.canParse(value) && schemes.includes(new URL(value).protocol)) return value;
-      throw new ExpectedError(`a URL such as ${form}`);
-    },
-  };
-}
-
 /** How often one client may ask. */
 export interface RateLimit {
   /** What a client may ask at once after a while of silence. */
@@ -221,27 +207,6 @@ export const retryStatuses: Kind<readonly number[]> = {
     const statuses = value.split(",");
     if (statuses.every((status) => retriable.has(status))) return statuses.map(Number);
     throw new ExpectedError("some of 502,503,504, or none");
-  },
-};
-
-/** postgres://, with one host or several, of which one is the primary. */
-export const postgresUrl: Kind<string> = {
-  form: "URL",
-  parse: (value) => {
-    const one = storeUrl("postgres:", "postgresql:");
-    for (const url of urlsOf(value)) one.parse(url);
-    return value;
-  },
-};
-
-/** Where cache, sessions and queue are kept: one Redis, one that Sentinels watch, a Cluster, or a file. */
-export const redisUrl: Kind<string> = {
-  form: "URL",
-  parse: (value) => {
-    if (isSentinelUrl(value)) parseSentinelUrl(value);
-    else if (isClusterUrl(value)) parseClusterUrl(value);
-    else storeUrl("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "file:").parse(value);
-    return value;
   },
 };
 

@@ -8,6 +8,7 @@ import type { Cidr } from "../std/cidr.ts";
 import type { HostPort } from "../std/units.ts";
 import * as kind from "./kinds.ts";
 import type { Routes, ServiceEntry } from "./services.ts";
+import { postgresUrl, redisUrl, replicaUrl } from "./store_kinds.ts";
 
 export const roles = ["lb", "app", "worker"] as const;
 export const tools = ["dev", "migrate", "init", "jobs", "doctor", "postgres", "control"] as const;
@@ -406,14 +407,14 @@ export const options = {
 
   // Stores
   databaseUrl: {
-    ...kind.postgresUrl,
+    ...postgresUrl,
     env: ["DATABASE_URL"],
     secret: "password",
     commands: [...runtime, "migrate", "doctor"],
-    help: "PostgreSQL of the application; several hosts (A:5432,B:5432) for a primary that may change",
+    help: "PostgreSQL of the application; several hosts (A:5432,B:5432) for a primary that may change; ?pgbouncer=true for a PgBouncer in transaction mode",
   },
   replicaUrl: {
-    ...kind.storeUrl("postgres:", "postgresql:"),
+    ...replicaUrl,
     env: ["REPLICA_URL"],
     secret: "password",
     many: true,
@@ -428,21 +429,21 @@ export const options = {
     help: "signs the position cookie, the same for every app; several: the first signs, all are believed (default: made of the database's password)",
   },
   redisUrl: {
-    ...kind.redisUrl,
+    ...redisUrl,
     env: ["REDIS_URL"],
     secret: "password",
     commands: queueing,
     help: "cache, sessions and queue in one: redis:// (rediss:// with TLS), redis+sentinel://A,B,C/NAME, redis+cluster://A,B,C, or file:PATH on one machine",
   },
   cacheUrl: {
-    ...kind.redisUrl,
+    ...redisUrl,
     env: ["CACHE_URL"],
     secret: "password",
     commands: runtime,
     help: "cache and sessions, if not --redis-url",
   },
   queueUrl: {
-    ...kind.redisUrl,
+    ...redisUrl,
     env: ["QUEUE_URL"],
     secret: "password",
     commands: queueing,

@@ -1,4 +1,7 @@
-/** What every driver of the relational store promises. Run on PostgreSQL by sql_postgres.test.ts, on the embedded one by sql_embedded.test.ts. */
+/**
+ * What every driver of the relational store promises. Run on PostgreSQL by sql_postgres.test.ts, through a PgBouncer by sql_pgbouncer.test.ts,
+ * on the embedded one by sql_embedded.test.ts.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 
 import { statementOf, type Value } from "../../src/runtime/statement.ts";
@@ -15,20 +18,27 @@ export function opener(url: () => string): Open {
     openSql(url(), { applicationName: "scale-test", poolMax: 4, statementTimeout: 10_000, ...options });
 }
 
-export function sqlContract(driver: string, open: Open): void {
+/** Runs a script on the database under test, before a test. */
+type Prepare = (script: string) => Promise<void>;
+
+/** `direct` opens the same database where it has sessions, if `open` does not. */
+export function sqlContract(driver: string, open: Open, direct: Open = open): void {
   describe(`sql on ${driver}`, () => {
     let sql: Sql;
+    let owner: Sql;
+    const prepare = (script: string) => owner.session((session) => session.script(script));
     beforeAll(() => {
       sql = open();
+      owner = direct === open ? sql : direct({ poolMax: 1 });
     });
-    afterAll(() => sql.close());
+    afterAll(() => Promise.all([sql.close(), owner.close()]));
 
     values(() => sql);
     arrays(() => sql);
-    refusals(() => sql);
-    transactions(() => sql);
-    sessions(() => sql);
-    pools(open);
+    refusals(() => sql, prepare);
+    transactions(() => sql, prepare);
+    if (direct === open) sessions(() => sql);
+    pools(open, prepare);
   });
 }
 
@@ -113,11 +123,9 @@ function arrays(sql: () => Sql): void {
   });
 }
 
-function refusals(sql: () => Sql): void {
+function refusals(sql: () => Sql, prepare: Prepare): void {
   test("a violated constraint throws its SQLSTATE and name, and never the row's values", async () => {
-    await sql().session((session) =>
-      session.script("drop table if exists people; create table people (email text constraint people_email unique)"),
-    );
+    await prepare("drop table if exists people; create table people (email text constraint people_email unique)");
     await sql().query(q`insert into people values (${"a@example.com"})`);
     const error = await sql()
       .query(q`insert into people values (${"a@example.com"})`)
@@ -139,7 +147,7 @@ function refusals(sql: () => Sql): void {
   });
 
   test("COPY is refused, and the pool goes on", async () => {
-    await sql().session((session) => session.script("drop table if exists copied; create table copied (n int)"));
+    await prepare("drop table if exists copied; create table copied (n int)");
     await expect(sql().query(q`copy copied from stdin`)).rejects.toThrow("COPY");
     expect(await sql().query(q`select 1 as one`)).toEqual([{ one: 1 }]);
   });
@@ -152,11 +160,8 @@ function refusals(sql: () => Sql): void {
   });
 }
 
-function transactions(sql: () => Sql): void {
-  const fresh = () =>
-    sql().session((session) =>
-      session.script("drop table if exists ledger; create table ledger (id int primary key, amount int)"),
-    );
+function transactions(sql: () => Sql, prepare: Prepare): void {
+  const fresh = () => prepare("drop table if exists ledger; create table ledger (id int primary key, amount int)");
   const rows = () => sql().query(q`select id, amount from ledger order by id`);
 
   test("a transaction commits what its body did and returns its result", async () => {
@@ -249,15 +254,13 @@ function sessions(sql: () => Sql): void {
   });
 }
 
-function pools(open: Open): void {
+function pools(open: Open, prepare: Prepare): void {
   test("several pools at once: every transaction is whole, and they interleave", async () => {
     const pools = [1, 2, 3].map(() => open({ waitTimeout: 60_000 }));
     const [first] = pools;
     try {
-      await first!.session((session) =>
-        session.script(
-          "drop table if exists accounts; create table accounts (id int primary key, balance int); insert into accounts select g, 100 from generate_series(1, 10) g",
-        ),
+      await prepare(
+        "drop table if exists accounts; create table accounts (id int primary key, balance int); insert into accounts select g, 100 from generate_series(1, 10) g",
       );
       const transfer = (pool: Sql, n: number) =>
         pool.tx(

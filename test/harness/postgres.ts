@@ -33,7 +33,8 @@ export interface Replica extends PostgresCluster {
 
 type Settings = { readonly [setting: string]: string };
 
-const password = "harness";
+/** Of the user postgres. */
+export const password = "harness";
 const settings = {
   fsync: "off",
   synchronous_commit: "off",
@@ -66,7 +67,7 @@ export async function startPostgres(extra: Settings = {}): Promise<PostgresClust
   const { directory, data } = newDirectory();
   mkdirSync(data, { mode: 0o700 });
   writeFileSync(`${directory}/password`, password);
-  if (isRoot()) run(["chown", "-R", serverUser(), directory]);
+  giveToServerUser(directory);
   const access = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${directory}/password`];
   run(asServerUser([program("initdb"), "-D", data, ...access, "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]));
   return serve(directory, data, extra);
@@ -75,7 +76,7 @@ export async function startPostgres(extra: Settings = {}): Promise<PostgresClust
 /** A streaming standby of `primary`, which has replayed what the primary has when this resolves, or soon after. */
 export async function startReplica(primary: PostgresCluster, extra: Settings = {}): Promise<Replica> {
   const { directory, data } = newDirectory();
-  if (isRoot()) run(["chown", "-R", serverUser(), directory]);
+  giveToServerUser(directory);
   const backup = [program("pg_basebackup"), "-D", data, "--write-recovery-conf", "--wal-method=stream"];
   run(asServerUser([...backup, "--checkpoint=fast", "--no-sync", `--dbname=${primary.url}`]));
   const cluster = await serve(directory, data, extra);
@@ -140,7 +141,8 @@ async function administer(url: string, body: (sql: postgres.Sql) => Promise<unkn
 
 const startMilliseconds = 20_000;
 
-async function untilReady(url: string): Promise<void> {
+/** Resolves when it answers. */
+export async function untilReady(url: string): Promise<void> {
   const deadline = performance.now() + startMilliseconds;
   for (;;) {
     try {
@@ -161,7 +163,13 @@ function serverUser(): string {
   return Bun.spawnSync(["id", "postgres"]).success ? "postgres" : "nobody";
 }
 
-function asServerUser(command: readonly string[]): string[] {
+/** Lets the server's user read and write a directory. */
+export function giveToServerUser(directory: string): void {
+  if (isRoot()) run(["chown", "-R", serverUser(), directory]);
+}
+
+/** The command as it is to be run: as an ordinary user, and ended with this process. */
+export function asServerUser(command: readonly string[]): string[] {
   if (!isRoot()) return ["setpriv", "--pdeathsig=QUIT", ...command];
   const user = serverUser();
   const group = Bun.spawnSync(["id", "-gn", user]).stdout.toString().trim();

@@ -9,6 +9,7 @@ import { Stream } from "node:stream";
 
 import postgres from "postgres";
 
+import { isBouncer, withoutBouncer } from "../../std/bouncer_url.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
 import { type Effect, endsConnection, silent, sqlFailure } from "./errors.ts";
@@ -47,6 +48,9 @@ const rowsAsJson = (text: string): string =>
 export class Connection implements SqlSession {
   /** host:port, for messages. */
   readonly place: string;
+  /** The other end is a PgBouncer in transaction mode: a transaction is all that stays on one server, and nothing else is kept there. */
+  readonly isPooled: boolean;
+  readonly #statementTimeout: number;
   #state: "connecting" | "ready" | "lost" = "connecting";
   #hasOpened = false;
   #isInTransaction = false;
@@ -64,6 +68,8 @@ export class Connection implements SqlSession {
   /** `onLost` is told whether the server is to blame, or it was closed by us. */
   constructor(url: string, options: ConnectionOptions, onLost: (unasked: boolean) => void) {
     this.place = placeOf(url);
+    this.isPooled = isBouncer(url);
+    this.#statementTimeout = options.statementTimeout;
     this.#onLost = onLost;
     this.#client = openClient(url, options, () => void this.#lose());
     this.#checked = options.mustBePrimary ? handled(this.#check()) : undefined;
@@ -105,11 +111,17 @@ export class Connection implements SqlSession {
     await this.#run(text, [], simple);
   }
 
-  /** Runs BEGIN, COMMIT or ROLLBACK and returns what PostgreSQL says it did: a failed transaction answers COMMIT with ROLLBACK. */
-  async control(text: string): Promise<string> {
+  /** `text` is a BEGIN. The limit on statements is the connection's, except where the next transaction may run on another server. */
+  async begin(text: string): Promise<void> {
     this.#isInTransaction = true;
+    const limit = this.isPooled ? `; set local statement_timeout = ${this.#statementTimeout}` : "";
+    await this.#run(text + limit, [], simple);
+  }
+
+  /** Runs COMMIT or ROLLBACK and returns which of them PostgreSQL did: a failed transaction answers COMMIT with ROLLBACK. */
+  async end(text: "commit" | "rollback"): Promise<string> {
     const { command } = await this.#run(text, [], simple);
-    this.#isInTransaction = command === "BEGIN";
+    this.#isInTransaction = false;
     return command;
   }
 
@@ -129,6 +141,7 @@ export class Connection implements SqlSession {
   }
 
   #mayPrepare(text: string): boolean {
+    if (this.isPooled) return false;
     if (this.#prepared.has(text)) return true;
     if (this.#prepared.size >= preparedStatementsMax) return false;
     this.#prepared.add(text);
@@ -200,11 +213,11 @@ export class Connection implements SqlSession {
 }
 
 function openClient(url: string, options: ConnectionOptions, onclose: () => void): postgres.Sql {
-  const { onNotify } = options;
+  const { onNotify, applicationName, statementTimeout } = options;
   // Known to the driver and not to its types.
   const hearing = onNotify ? { onnotify: (_: string, payload: string) => onNotify(payload) } : {};
   try {
-    return postgres(url, {
+    return postgres(withoutBouncer(url), {
       ...hearing,
       max: 1,
       types,
@@ -217,7 +230,11 @@ function openClient(url: string, options: ConnectionOptions, onclose: () => void
       backoff: () => 0,
       onnotice: () => undefined,
       onclose,
-      connection: { application_name: options.applicationName, statement_timeout: options.statementTimeout },
+      // PgBouncer refuses a parameter that it does not carry from server to server.
+      connection: {
+        application_name: applicationName,
+        ...(isBouncer(url) ? {} : { statement_timeout: statementTimeout }),
+      },
     });
   } catch (error) {
     throw new ScaleError("configuration_invalid", `the database URL cannot be read: ${withoutUrl(error, url)}`, {

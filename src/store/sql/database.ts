@@ -3,8 +3,10 @@
  * a read runs on a replica that shows everything its reader must see, else on the primary. Invariant: where a statement runs never
  * changes what a reader sees, only how fresh it is beyond what they must see.
  */
+import { isBouncer } from "../../std/bouncer_url.ts";
 import { handled } from "../../std/handled.ts";
 import { rendezvous } from "../../std/rendezvous.ts";
+import { refuseSession, warnUnlimited } from "./bouncer.ts";
 import { type Connection, placeOf } from "./connection.ts";
 import { isConflictWithRecovery, isLost, withoutEffect } from "./errors.ts";
 import { listen } from "./listen.ts";
@@ -25,6 +27,10 @@ export class Database implements Sql {
   readonly sharedSecret: string;
   readonly #options: SqlOptions;
   readonly #place: string;
+  /** Through a PgBouncer: then there are no sessions. */
+  readonly #isPooled: boolean;
+  /** Whether it has been seen if PgBouncer's servers bound a statement. */
+  #isLimitKnown = false;
   readonly #primary: Pool;
   /** Reads that no replica may serve, apart from the writes: however many they are, a write finds a connection. */
   readonly #diverted: Pool;
@@ -36,6 +42,7 @@ export class Database implements Sql {
     this.#options = options;
     this.sharedSecret = secretOf(url);
     this.#place = placeOf(url);
+    this.#isPooled = isBouncer(url);
     this.#primary = new Pool(url, options);
     this.#diverted = new Pool(url, { ...options, poolMax: Math.ceil(poolMax / 2) });
     this.#positions = new PrimaryPosition(this.#primary);
@@ -85,11 +92,13 @@ export class Database implements Sql {
     return handled(this.#tracked(reader, (sent) => transaction(this.#primary, body, options, sent)));
   }
 
-  session<T>(body: (session: SqlSession) => Promise<T>): Promise<T> {
+  async session<T>(body: (session: SqlSession) => Promise<T>): Promise<T> {
+    if (this.#isPooled) refuseSession(this.#place);
     return handled(this.#primary.session(body));
   }
 
-  listen(channel: string, heard: (payload: string | undefined) => void, signal: AbortSignal): Promise<void> {
+  async listen(channel: string, heard: (payload: string | undefined) => void, signal: AbortSignal): Promise<void> {
+    if (this.#isPooled) refuseSession(this.#place);
     return handled(listen(this.#primary.url, this.#options, channel, heard, signal));
   }
 
@@ -98,8 +107,14 @@ export class Database implements Sql {
   }
 
   ping(): Promise<void> {
-    const answered = this.#primary.shared((connection) => connection.ping());
+    const answered = this.#primary.shared((connection) => this.#ping(connection));
     return handled(answered.catch((error: unknown) => Promise.reject(withoutEffect(error))));
+  }
+
+  async #ping(connection: Connection): Promise<void> {
+    if (!connection.isPooled || this.#isLimitKnown) return connection.ping();
+    await warnUnlimited(connection, this.#options.statementTimeout);
+    this.#isLimitKnown = true;
   }
 
   close(): Promise<void> {

@@ -4,6 +4,7 @@
  *
  * Invariant: a connection is either shared by at most `pipelineMax` statements or lent whole to one transaction or session.
  */
+import { isBouncer } from "../../std/bouncer_url.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { Connection, placeOf } from "./connection.ts";
 import { isNotPrimary } from "./errors.ts";
@@ -11,7 +12,7 @@ import { Hosts } from "./hosts.ts";
 import { SilenceWatch } from "./silence.ts";
 import type { SqlOptions } from "./sql.ts";
 
-/** Statements in flight on one connection: a short one behind a long one waits for it, so few. */
+/** Statements in flight on one connection: a short one behind a long one waits for it, so few; through a PgBouncer only one. */
 const pipelineMaxDefault = 4;
 /** A waiter is a few hundred bytes, and goes at its deadline: the bound is for memory, not for patience. */
 const waitingStatementsMax = 10_000;
@@ -62,7 +63,7 @@ export class Pool {
     this.#url = url;
     this.#hosts = new Hosts(url);
     this.#options = options;
-    this.#pipelineMax = options.pipelineMax ?? pipelineMaxDefault;
+    this.#pipelineMax = isBouncer(url) ? 1 : (options.pipelineMax ?? pipelineMaxDefault);
     const { statementTimeout } = options;
     if (statementTimeout > 0) this.#silence = new SilenceWatch(statementTimeout, () => this.#hurried());
   }

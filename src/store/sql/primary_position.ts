@@ -30,8 +30,12 @@ export class PrimaryPosition {
     this.#pool = pool;
   }
 
-  /** Sent behind a write on its own connection; undefined while another is on its way, then `now` after the write is cheaper. */
+  /**
+   * Sent behind a write on its own connection; undefined while another is on its way, then `now` after the write is cheaper, and through a
+   * PgBouncer, which takes one statement at a time.
+   */
   behind(connection: Connection): Promise<Position> | undefined {
+    if (connection.isPooled) return undefined;
     return this.#asking === undefined ? this.#ask(ask(connection)) : undefined;
   }
 

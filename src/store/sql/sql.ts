@@ -65,7 +65,7 @@ export interface Sql extends SqlRunner {
    * not. Serialization failures and deadlocks run the body again, after a pause with jitter.
    */
   tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions, reader?: Reader): Promise<T>;
-  /** Runs `body` on a connection of its own, outside a transaction, and closes it afterwards with all its state. */
+  /** Runs `body` on a connection of its own, outside a transaction, and closes it afterwards with all its state. Refused through a PgBouncer. */
   session<T>(body: (session: SqlSession) => Promise<T>): Promise<T>;
   /** Where the primary's log ends now: whoever has passed it shows everything committed before the call. */
   position(): Promise<Position>;
@@ -74,7 +74,7 @@ export interface Sql extends SqlRunner {
   readonly servers: readonly ServerState[];
   /** The same in every process that has the same password to a database of the same name. */
   readonly sharedSecret: string;
-  /** As listen.ts says; not on the embedded database, whose one session is shared. */
+  /** As listen.ts says; refused by the embedded database, whose one session is shared, and through a PgBouncer, which keeps none. */
   listen(channel: string, heard: (payload: string | undefined) => void, signal: AbortSignal): Promise<void>;
   ping(): Promise<void>;
   /** Refuses new statements, lets those under way finish for up to five seconds, closes. Idempotent. */
@@ -98,7 +98,7 @@ export interface SqlOptions {
   readonly lagMax?: number;
 }
 
-/** Opens postgres://USER:PASSWORD@HOST:PORT/DATABASE. Returns at once: connections are made when statements need them. */
+/** Opens postgres://USER:PASSWORD@HOST:PORT/DATABASE; with ?pgbouncer=true a PgBouncer in transaction mode. Returns at once: connections are made when statements need them. */
 export function openSql(url: string, options: SqlOptions): Sql {
   return new Database(url, options);
 }

@@ -60,7 +60,7 @@ async function once<T>(
   body: (tx: SqlSession) => Promise<T>,
   onCommit: (connection: Connection) => void,
 ): Promise<T> {
-  await connection.control(opening);
+  await connection.begin(opening);
   const tx = new Transaction(connection);
   try {
     const result = await body(tx);
@@ -105,7 +105,7 @@ class Transaction implements SqlSession {
     this.#over = true;
     await this.#last;
     if (this.failure !== undefined) throw this.failure;
-    const answer = this.#connection.control("commit");
+    const answer = this.#connection.end("commit");
     onCommit(this.#connection);
     const command = await answer;
     if (command !== "COMMIT")
@@ -117,7 +117,7 @@ class Transaction implements SqlSession {
     this.#over = true;
     await this.#last;
     if (this.#connection.lost) return;
-    await this.#connection.control("rollback").catch(() => this.#connection.close(0));
+    await this.#connection.end("rollback").catch(() => this.#connection.close(0));
   }
 
   /** One at a time, in the order they were asked for: a statement sent behind one that fails would only hide its error. */
