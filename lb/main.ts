@@ -69,7 +69,7 @@ async function start(config: Config, reread: () => Config, life: Lifecycle): Pro
   const addresses = await offices.take({
     config,
     listen,
-    admin: () => startAdmin(config, () => ({ ready: life.phase === "ready", state: life.phase })),
+    admin: (at) => startAdmin({ ...config, admin: at }, () => ({ ready: life.phase === "ready", state: life.phase })),
     controlled: {
       plane: control,
       reload: () => reload(config, reread, control),
@@ -77,6 +77,7 @@ async function start(config: Config, reread: () => Config, life: Lifecycle): Pro
       about: { version, listen },
     },
   });
+  if (addresses === undefined) return;
   log.info(
     { listen, ...addresses, services: control.status().map(({ name }) => name) },
     `role lb listens on http://${listen}`,

@@ -67,8 +67,8 @@ async function start({ config, reread, life, control, processes, loads, successi
   const addresses = await offices.take({
     config,
     listen,
-    admin: () =>
-      serveAdmin(config.admin, {
+    admin: (at) =>
+      serveAdmin(at, {
         readiness: () => readinessOf(life, processes),
         metrics: () => processes.metrics(),
       }),
@@ -82,6 +82,7 @@ async function start({ config, reread, life, control, processes, loads, successi
       about: { version, listen },
     },
   });
+  if (addresses === undefined) return;
   const { processes: count } = config;
   log.info({ listen, ...addresses, processes: count }, `role lb listens on http://${listen} with ${count} processes`);
   life.ready();

@@ -11,9 +11,16 @@ import { messageOf, ScaleError } from "../../src/std/errors.ts";
 export interface ControlSocket {
   /** Stops listening; the path goes if it is still this socket's. */
   close(): Promise<void>;
+  /** Where another socket has taken the path, takes it back. */
+  listenAgain(): Promise<void>;
 }
 
 const orderBytesMax = 64 * 1024;
+/**
+ * The answer to a successor is open for as long as it takes; nobody else has a reason to wait, nor the right to connect. Bun's types
+ * know no such option of a unix socket, Bun 1.4.5 obeys it.
+ */
+const patient: object = { idleTimeout: 0 };
 /** sockaddr_un has room for 108 bytes with the last one NUL. */
 const pathBytesMax = 107;
 
@@ -34,13 +41,21 @@ export async function listenForOrders(
       hint: "stop it, or give each its own --control=PATH",
     });
   }
-  const server = open(path, aside, handler);
-  const { ino } = statSync(path);
-  const close = async (): Promise<void> => {
-    await server.stop(true);
-    if (inodeOf(path) === ino) rmSync(path, { force: true });
+  let server = open(path, aside, handler);
+  let { ino } = statSync(path);
+  return {
+    async close() {
+      await server.stop(true);
+      if (inodeOf(path) === ino) rmSync(path, { force: true });
+    },
+    async listenAgain() {
+      if (inodeOf(path) === ino) return;
+      const before = server;
+      server = open(path, aside, handler);
+      ({ ino } = statSync(path));
+      await before.stop(true);
+    },
   };
-  return { close };
 }
 
 async function isAnswered(path: string): Promise<boolean> {
@@ -59,11 +74,7 @@ function open(path: string, aside: string, handler: (request: Request) => Promis
     const before = process.umask(0o177);
     try {
       rmSync(aside, { force: true });
-      const server = Bun.serve({
-        unix: aside,
-        maxRequestBodySize: orderBytesMax,
-        fetch: handler,
-      });
+      const server = Bun.serve({ unix: aside, maxRequestBodySize: orderBytesMax, fetch: handler, ...patient });
       renameSync(aside, path);
       return server;
     } finally {

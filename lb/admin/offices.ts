@@ -6,19 +6,28 @@ import type { Config } from "../../src/config/options.ts";
 import type { Admin } from "../../src/ops/admin.ts";
 import type { Lifecycle } from "../../src/ops/lifecycle.ts";
 import { announce } from "../../src/ops/run_dir.ts";
+import { type HostPort, parseHostPort } from "../../src/std/units.ts";
 import type { Controlled } from "../control/handler.ts";
+import { handedOver } from "./loan.ts";
 import { type Orders, takeOrders } from "./orders.ts";
 import type { Succession } from "./succession.ts";
 
 export interface Offices {
-  take(wanted: Wanted): Promise<{ readonly admin: string | undefined; readonly control: string | undefined }>;
+  /** Undefined where the balancer has begun to drain instead. */
+  take(wanted: Wanted): Promise<Addresses | undefined>;
+}
+
+export interface Addresses {
+  readonly admin: string | undefined;
+  /** Path of the socket. */
+  readonly control: string | undefined;
 }
 
 export interface Wanted {
   readonly config: Config;
   /** HOST:PORT. */
   readonly listen: string;
-  readonly admin: () => Admin;
+  readonly admin: (at: HostPort) => Admin;
   readonly controlled: Omit<Controlled, "config">;
 }
 
@@ -31,16 +40,37 @@ export function openOffices(life: Lifecycle, succession: Succession): Offices {
   return {
     async take({ config, listen, admin: open, controlled }) {
       await succession.relieve();
-      admin = open();
-      orders = await takeOrders(config, controlled, succession);
-      const addresses = { admin: admin.address, control: orders.path };
+      // The predecessor has just closed it.
+      const take = () => open(config.admin);
+      const opened = succession.hasPredecessor ? await handedOver(take, life.draining) : take();
+      if (opened === undefined) return undefined;
+      admin = opened;
+      const taken = await takeOrders(config, controlled, succession);
+      orders = taken;
+      const addresses = { admin: opened.address, control: taken.path };
       const presence = { pid: process.pid, role: "lb", instance: config.instance, listen, ...addresses };
-      const leave = announce(config, presence);
-      life.onClose("run directory", leave);
-      succession.hold(() => admin?.close());
-      succession.hold(leave);
+      let leave = announce(config, presence);
+      life.onClose("run directory", () => leave());
+
+      const { loan } = succession;
+      loan.include({
+        name: "--admin",
+        lend: () => admin?.close(),
+        takeBack: () => void (admin = open(boundTo(opened, config.admin))),
+      });
+      loan.include({ name: "--control", lend: () => undefined, takeBack: () => taken.takeBack() });
+      loan.include({
+        name: "the entry in the run directory",
+        lend: () => leave(),
+        takeBack: () => void (leave = announce(config, presence)),
+      });
       succession.dismiss();
       return addresses;
     },
   };
+}
+
+/** Port 0 has become one, and the same is wanted again. */
+function boundTo({ address }: Admin, wanted: HostPort): HostPort {
+  return address === undefined ? wanted : parseHostPort(address, wanted.host);
 }

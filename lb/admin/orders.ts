@@ -4,14 +4,17 @@ import { join, resolve } from "node:path";
 import type { Config } from "../../src/config/options.ts";
 import { log } from "../../src/ops/log.ts";
 import { explain } from "../../src/std/errors.ts";
-import { controlHandler, type Controlled } from "../control/handler.ts";
+import { controlHandler, type Controlled, refusal } from "../control/handler.ts";
 import { listenForOrders } from "./control_socket.ts";
+import type { Loan } from "./loan.ts";
 import type { Succession } from "./succession.ts";
 
 export interface Orders {
   /** Of the socket; undefined if there is none. */
   readonly path: string | undefined;
   close(): Promise<void>;
+  /** Of a successor that has put its own socket in the place of this one, and is gone. */
+  takeBack(): Promise<void>;
 }
 
 /**
@@ -33,7 +36,7 @@ export async function takeOrders(
   process.on("SIGHUP", onHangup);
   const path = resolve(config.control ?? join(config.runDir, `lb-${process.pid}.sock`));
   const orders = controlHandler({ ...controlled, config: config.config });
-  const handler = (request: Request) => (isRelease(request) ? release(succession) : orders(request));
+  const handler = (request: Request) => (isRelease(request) ? release(request, succession.loan) : orders(request));
   const socket = await listenForOrders(path, handler, config.takeover).catch((error: unknown) => {
     if (config.control !== undefined) throw error;
     log.warn({ path }, `scale lb cannot reach this balancer: ${explain(error)}`);
@@ -43,7 +46,7 @@ export async function takeOrders(
     process.off("SIGHUP", onHangup);
     await socket?.close();
   };
-  return { path: socket === undefined ? undefined : path, close };
+  return { path: socket === undefined ? undefined : path, close, takeBack: async () => socket?.listenAgain() };
 }
 
 /** A successor's, not an operator's. */
@@ -51,7 +54,17 @@ function isRelease(request: Request): boolean {
   return request.method === "POST" && new URL(request.url).pathname === "/release";
 }
 
-async function release(succession: Succession): Promise<Response> {
-  await succession.release();
-  return Response.json({});
+/** The answer does not end: the loan is over when the connection is. Of that there are two signs, and either may come alone. */
+async function release(request: Request, loan: Loan): Promise<Response> {
+  let over: () => void;
+  try {
+    over = await loan.lend();
+  } catch (error) {
+    return refusal(error);
+  }
+  request.signal.addEventListener("abort", over);
+  if (request.signal.aborted) over();
+  const begin = (stream: ReadableStreamDefaultController<Uint8Array>) =>
+    stream.enqueue(new TextEncoder().encode("{}\n"));
+  return new Response(new ReadableStream<Uint8Array>({ start: begin, cancel: over }));
 }

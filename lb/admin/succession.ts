@@ -1,10 +1,11 @@
 /**
  * Replacing a running balancer by a new one (--takeover), both ends of it. Of the successor: it learns who is healthy, joins the port,
- * asks the predecessor over its control socket to release what only one can have (claim on the port, admin port, place in the run
+ * asks the predecessor over its control socket to lend what only one can have (claim on the port, admin port, place in the run
  * directory), takes that, and tells it to drain. Between the two there is no moment at which nobody listens. Invariant: until the
- * successor listens nothing has changed for the predecessor; one that is left halfway goes on serving.
+ * successor listens nothing has changed for the predecessor; one that is left halfway gets back what it lent (loan.ts) and goes on.
  */
 import type { Config } from "../../src/config/options.ts";
+import { isAlive } from "../../src/io/alive.ts";
 import { type Claim, claimPort, inheritClaim } from "../../src/io/port_claim.ts";
 import type { Lifecycle } from "../../src/ops/lifecycle.ts";
 import { log } from "../../src/ops/log.ts";
@@ -14,18 +15,22 @@ import { messageOf, ScaleError } from "../../src/std/errors.ts";
 import { pause } from "../../src/std/pause.ts";
 import { formatHostPort, type HostPort } from "../../src/std/units.ts";
 import type { ControlPlane } from "../control/plane.ts";
+import { Loan } from "./loan.ts";
 
 /** A target that has said nothing by then is away: what the others say is known. */
 const knownMilliseconds = 5_000;
 const pollMilliseconds = 20;
-const releaseMilliseconds = 5_000;
+const answerMilliseconds = 5_000;
 
 export class Succession {
   /** Where to listen, sharing. */
   readonly address: HostPort;
   readonly #predecessor: Presence | undefined;
+  /** What a successor may ask for. */
+  readonly loan: Loan;
   #claim: Claim | undefined;
-  readonly #held: (() => void | Promise<void>)[] = [];
+  /** The predecessor's answer. It never ends: while we hold it we hold the loan. */
+  #lent: Response | undefined;
 
   /** Claims the port, unless there is a predecessor to take it from. Throws address_taken. */
   constructor(config: Config, life: Lifecycle) {
@@ -34,18 +39,18 @@ export class Succession {
     if (this.#predecessor !== undefined || config.processes > 1) warnAboutSharedPort();
     this.address = this.#claim?.address ?? config.listen;
     life.onClose("port", () => this.#claim?.release());
-    this.hold(() => this.#claim?.release());
+    // Its other end may be gone already.
+    life.onClose("loan", () => this.#lent?.body?.cancel().catch(() => undefined));
+    this.loan = new Loan(life.draining);
+    this.loan.include({
+      name: "the port",
+      lend: () => this.#claim?.release(),
+      takeBack: () => this.#inherit(),
+    });
   }
 
-  /** What a successor must be able to have while this process still drains. `release` is idempotent. */
-  hold(release: () => void | Promise<void>): void {
-    this.#held.push(release);
-  }
-
-  /** For a successor that asks for it. */
-  async release(): Promise<void> {
-    log.info({}, "a successor takes over");
-    for (const release of this.#held) await release();
+  get hasPredecessor(): boolean {
+    return this.#predecessor !== undefined;
   }
 
   /** Resolves when it is known who is healthy: the predecessor knows, and what the kernel hands to us must fare no worse. */
@@ -56,28 +61,52 @@ export class Succession {
     while (!isKnown() && performance.now() < deadline && !draining.aborted) await pause(pollMilliseconds, draining);
   }
 
-  /** We listen: the predecessor gives up what only one can have. Throws where it does not answer; it goes on as before then. */
+  /**
+   * We listen: the predecessor lends what only one can have. Throws where it does not; it goes on as before then. One that has died
+   * meanwhile has left it all.
+   */
   async relieve(): Promise<void> {
     if (this.#predecessor === undefined) return;
     const { pid, control } = this.#predecessor;
     try {
-      const signal = AbortSignal.timeout(releaseMilliseconds);
-      const response = await fetch("http://control/release", { unix: control!, method: "POST", signal });
-      if (!response.ok) throw new Error(`it answered ${response.status}: ${await response.text()}`);
+      this.#lent = await askForLoan(control!);
+      this.#inherit();
     } catch (error) {
+      if (!isAlive(pid)) return this.#inherit();
       throw new ScaleError("conflict", `balancer ${pid} cannot be taken over: ${messageOf(error)}`, {
         hint: "stop it, and start this one without --takeover",
         cause: error,
       });
     }
-    this.#claim = inheritClaim(this.address);
   }
 
   /** All is taken: the predecessor accepts no more, finishes what it has, and ends. */
   dismiss(): void {
     if (this.#predecessor === undefined) return;
-    log.info({ predecessor: this.#predecessor.pid }, `taken over from balancer ${this.#predecessor.pid}, which drains`);
-    process.kill(this.#predecessor.pid, "SIGTERM");
+    const { pid } = this.#predecessor;
+    log.info({ predecessor: pid }, `taken over from balancer ${pid}, which drains`);
+    if (isAlive(pid)) process.kill(pid, "SIGTERM");
+  }
+
+  /** Throws address_taken while somebody else has it. */
+  #inherit(): void {
+    this.#claim = inheritClaim(this.address);
+  }
+}
+
+/** The answer whose connection is the loan. */
+async function askForLoan(control: string): Promise<Response> {
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(new Error(`no answer within ${answerMilliseconds} ms`)),
+    answerMilliseconds,
+  );
+  try {
+    const response = await fetch("http://control/release", { unix: control, method: "POST", signal: late.signal });
+    if (!response.ok) throw new Error(`it answered ${response.status}: ${await response.text()}`);
+    return response;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -96,7 +96,8 @@ function withLoad({ targets, ...state }: ServiceState, load: ServiceLoad | undef
   };
 }
 
-function refusal(error: unknown): Response {
+/** What an order that is not carried out is answered with. */
+export function refusal(error: unknown): Response {
   const known = error instanceof ScaleError ? error : new ScaleError("internal", messageOf(error), { cause: error });
   if (known.source === "internal") log.error({ error }, `control: ${known.message}`);
   const { code, message, hint, status } = known;

@@ -27,14 +27,9 @@ export function claimPort(wanted: HostPort, flag: string): Claim {
   }
 }
 
-/** Claims a port that is shared already, of which a predecessor has let go; undefined while it has not. */
-export function inheritClaim(address: HostPort): Claim | undefined {
-  try {
-    return claimName(address, "--listen");
-  } catch (error) {
-    if (error instanceof ScaleError) return undefined;
-    throw error;
-  }
+/** Claims a port that is shared already, of which a predecessor has let go. Throws address_taken while it has not. */
+export function inheritClaim(address: HostPort): Claim {
+  return claimName(address, "--listen");
 }
 
 function claimName(address: HostPort, flag: string): Claim {

@@ -29,19 +29,21 @@ export function processesBy(name: string): ReadonlyMap<string, readonly number[]
   return found;
 }
 
-/** Process ids of what it has started: the backends of a PostgreSQL, for one. */
-export function childrenOf(pid: number): readonly number[] {
-  const { stdout } = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(pid)]);
-  return stdout
-    .toString()
-    .split("\n")
-    .map(Number)
-    .filter((child) => child > 0);
-}
-
 /** The command line of a process, for messages. */
 export function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+}
+
+/** Process ids of what its main thread has started and not waited for: the backends of a PostgreSQL, for one. */
+export function childrenOf(pid: number): readonly number[] {
+  const text = read(`/proc/${pid}/task/${pid}/children`).trim();
+  return text === "" ? [] : text.split(" ").map(Number);
+}
+
+/** Zombies are not. */
+export function isRunning(pid: number): boolean {
+  const state = statFields(pid)[0];
+  return state !== undefined && state !== "" && state !== "Z";
 }
 
 /** CPU seconds, user and kernel, that a process has used so far. */

@@ -29,6 +29,8 @@ export interface StartOptions {
   readonly timeout?: number;
   /** Until when it may run, if not to the end of the test that starts it. */
   readonly scope?: Scope;
+  /** A command that becomes the binary, and keeps its process id (strace.ts). */
+  readonly under?: readonly string[];
 }
 
 export interface Finished {
@@ -85,14 +87,18 @@ export class ScaleProcess implements AsyncDisposable {
   #presence: Presence | undefined;
   #asked = false;
 
-  constructor(binary: string, args: readonly string[], { env, cwd, scope, expectErrors = [] }: StartOptions) {
+  constructor(
+    binary: string,
+    args: readonly string[],
+    { env, cwd, scope, under = [], expectErrors = [] }: StartOptions,
+  ) {
     this.#role = roleOf(args);
     this.#givenRunDir = args.find((arg) => arg.startsWith("--run-dir="))?.slice("--run-dir=".length);
     this.#owned = own(args.join(" "), scope);
     this.#owned.directories.push(this.#directory);
     this.cwd = cwd ?? this.#directory;
     // Killed when the test process dies: bun test fires no exit event.
-    const command = ["setpriv", "--pdeathsig=KILL", binary, ...args, ...this.#defaults(args)];
+    const command = ["setpriv", "--pdeathsig=KILL", ...under, binary, ...args, ...this.#defaults(args)];
     this.#child = spawn(command, this.cwd, this.#owned, env);
     this.pid = this.#child.pid;
     this.#name = `scale ${args.join(" ")} (pid ${this.pid})`;

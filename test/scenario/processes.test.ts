@@ -1,13 +1,14 @@
 /** Several processes of a role are one: one port, one admin listener, one control plane, and nobody notices when one of them dies. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { hello } from "../harness/balancer.ts";
 import { eventually } from "../harness/eventually.ts";
 import { metric } from "../harness/metrics.ts";
-import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
+import { childrenOf, isRunning } from "../harness/proc.ts";
+import { runScale, startScale } from "../harness/process.ts";
 import { exchange, rawBackend } from "../harness/raw.ts";
 
 setDefaultTimeout(60_000);
@@ -16,11 +17,6 @@ const directory = mkdtempSync(join(tmpdir(), "scale-processes-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 const entry = join(directory, "entry.ts");
 writeFileSync(entry, "export default { fetch: () => new Response(String(process.pid)) };\n");
-
-function childrenOf({ pid }: ScaleProcess): readonly number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-  return text === "" ? [] : text.split(" ").map(Number);
-}
 
 /** On a connection of its own, so that the kernel chooses a process anew. */
 async function ask(url: string): Promise<string> {
@@ -36,13 +32,13 @@ describe("role app", () => {
     await using app = await startApp();
     const served = new Set<string>();
     await eventually(async () => served.add(await ask(app.url)).size === 2);
-    expect(new Set([...served].map(Number))).toEqual(new Set(childrenOf(app)));
+    expect(new Set([...served].map(Number))).toEqual(new Set(childrenOf(app.pid)));
     const before = await metric(app.adminUrl, "http_requests_total");
     expect(before).toBeGreaterThanOrEqual(2);
 
-    const [victim = 0, other = 0] = childrenOf(app);
+    const [victim = 0, other = 0] = childrenOf(app.pid);
     process.kill(victim, "SIGKILL");
-    await eventually(() => !childrenOf(app).includes(victim));
+    await eventually(() => !childrenOf(app.pid).includes(victim));
     expect(await ask(app.url)).toBe(String(other));
     expect(await metric(app.adminUrl, "http_requests_total")).toBe(before + 1);
     await eventually(async () => ![victim, other].includes(Number(await ask(app.url))));
@@ -64,7 +60,7 @@ describe("role app", () => {
 
   test("its processes end with their supervisor, however that ends", async () => {
     const app = await startApp();
-    const children = childrenOf(app);
+    const children = childrenOf(app.pid);
     app.kill("SIGKILL");
     await app.exited;
     await eventually(() => children.every((pid) => !isRunning(pid)));
@@ -80,10 +76,10 @@ describe("role lb", () => {
     await using lb = await startScale(["--role=lb", ...flags]);
     const drained = await runScale(["lb", "drain", a.address, `--run-dir=${lb.runDir}`]);
     expect(drained.code).toBe(0);
-    const before = childrenOf(lb);
+    const before = childrenOf(lb.pid);
     process.kill(before[0]!, "SIGKILL");
     await eventually(() => lb.log().some((line) => line.includes("is ready again")));
-    expect(childrenOf(lb)).toHaveLength(2);
+    expect(childrenOf(lb.pid)).toHaveLength(2);
     const requestsOf = (target: string) => metric(lb.adminUrl, "lb_target_requests_total", { target });
     const ofA = await requestsOf(a.address);
     for (let n = 0; n < 20; n++) expect(await ask(lb.url)).toBe("hello");
@@ -116,11 +112,3 @@ test("role worker has N times the slots", async () => {
   expect(await metric(worker.adminUrl, "worker_slots")).toBe(6);
   expect(await worker.stop()).toBe(0);
 });
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}

@@ -7,8 +7,11 @@ import { join } from "node:path";
 import { hello } from "../harness/balancer.ts";
 import { eventually } from "../harness/eventually.ts";
 import { load } from "../harness/load.ts";
+import { metric } from "../harness/metrics.ts";
+import { childrenOf, isRunning } from "../harness/proc.ts";
 import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
 import { answer, exchange, rawBackend, rawClient } from "../harness/raw.ts";
+import { killedAt, straceTest } from "../harness/strace.ts";
 
 setDefaultTimeout(60_000);
 
@@ -17,6 +20,8 @@ const runDir = mkdtempSync(join(tmpdir(), "scale-takeover-"));
 afterAll(() => rmSync(runDir, { recursive: true }));
 
 const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+const closing = request.replace("Host", "Connection: close\r\nHost");
 
 /** The successor of `old`, with what it was started with; resolves when it is ready. */
 function successor(old: ScaleProcess, ...flags: readonly string[]): Promise<ScaleProcess> {
@@ -55,7 +60,7 @@ describe("--takeover", () => {
 
     await using young = await successor(old, target, admin, control);
     expect([young.url, young.adminUrl]).toEqual([old.url, old.adminUrl]);
-    expect(await exchange(young.url, request.replace("Host", "Connection: close\r\nHost"))).toEndWith("hello");
+    expect(await exchange(young.url, closing)).toEndWith("hello");
     const status = await runScale(["lb", "status", "--json", `--run-dir=${runDir}`]);
     expect(JSON.parse(status.stdout)).toMatchObject({ pid: young.pid });
     const again = await runScale(["--role=lb", target, `--listen=${new URL(young.url).host}`]);
@@ -71,9 +76,114 @@ describe("--takeover", () => {
     using backend = rawBackend(hello);
     const flags = ["--role=lb", "--takeover", `--backend=${backend.address}`];
     await using lb = await startScale(flags);
-    expect(await exchange(lb.url, request.replace("Host", "Connection: close\r\nHost"))).toEndWith("hello");
+    expect(await exchange(lb.url, closing)).toEndWith("hello");
     const stranger = await runScale([...flags, `--listen=${new URL(lb.url).host}`]);
     expect([stranger.code, stranger.stderr]).toEqual([78, expect.stringContaining("is taken")]);
+  });
+
+  function becomesReady(scale: ScaleProcess): Promise<boolean> {
+    return scale.started({}).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** It serves, is scraped, answers its operator, and is nobody else. */
+  async function isWell(lb: ScaleProcess): Promise<void> {
+    await eventually(async () => (await fetch(`${lb.adminUrl}/readyz`, { keepalive: false })).ok);
+    expect(await exchange(lb.url, closing)).toEndWith("hello");
+    expect(await metric(lb.adminUrl, "scale_ready")).toBe(1);
+    await eventually(async () => {
+      const { stdout } = await runScale(["lb", "status", "--json", `--run-dir=${runDir}`]);
+      return (JSON.parse(stdout) as { pid: number }).pid === lb.pid;
+    });
+  }
+
+  const steps: readonly (readonly [call: string, deaths: number, what: string])[] = [
+    ["bind", 4, "joins the port, claims it, opens --admin and --control"],
+    ["listen", 4, "listens there"],
+    ["rename", 1, "gives --control its name"],
+    ["kill", 3, "looks for the old one, or tells it to go"],
+  ];
+  for (const [call, atLeast, what] of steps) {
+    straceTest(
+      `leaves the old one with all it had when the successor dies as it ${what}; another succeeds`,
+      async () => {
+        using backend = rawBackend(hello);
+        const flags = [
+          "--role=lb",
+          `--backend=${backend.address}`,
+          `--run-dir=${runDir}`,
+          `--control=${runDir}/lb.sock`,
+        ];
+        const old = await startScale(flags);
+        const again = ["--takeover", `--listen=${new URL(old.url).host}`, `--admin=${new URL(old.adminUrl).host}`];
+        await using kept = load(old.url, { connections: 2 });
+        const start = (nth: number) => startScale([...flags, ...again], { under: killedAt(call, nth), ready: false });
+        let deaths = 0;
+        let next = await start(1);
+        while (!(await becomesReady(next))) {
+          expect(await next.stop()).toBe(137);
+          await isWell(old);
+          next = await start(++deaths + 1);
+        }
+        expect(deaths).toBeGreaterThanOrEqual(atLeast);
+        await isWell(next);
+        await kept.stop();
+        expect(kept.failures()).toEqual({});
+        expect(await old.exited).toBe(0);
+        await Promise.all([old.stop(), next.stop()]);
+      },
+    );
+  }
+
+  test.each([1, 2])(
+    "lends to one successor at a time, and what was lent comes back when that dies, with --processes=%d",
+    async (processes) => {
+      using backend = rawBackend(hello);
+      const flags = ["--role=lb", `--backend=${backend.address}`, `--run-dir=${runDir}`, `--processes=${processes}`];
+      const old = await startScale(flags);
+      await using kept = load(old.url, { connections: 2 });
+      const again = [...flags, "--takeover", `--listen=${new URL(old.url).host}`, "--health-interval=100ms"];
+      // Its --admin is somebody else's, so that it is halfway for as long as it tries.
+      using stranger = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+      const halfway = await startScale([...again, `--admin=127.0.0.1:${stranger.port}`], { ready: false });
+      await eventually(() => old.log().some((line) => line.includes("a successor takes over")));
+      const control = `${runDir}/lb-${old.pid}.sock`;
+      const second = await fetch("http://control/release", { unix: control, method: "POST" });
+      expect([second.status, await second.text()]).toEqual([
+        409,
+        expect.stringContaining("another successor takes over"),
+      ]);
+
+      const children = childrenOf(halfway.pid);
+      halfway.kill("SIGKILL");
+      await halfway.exited;
+      await isWell(old);
+      await eventually(() => !children.some(isRunning));
+      await halfway.stop();
+      await using next = await startScale([...again, `--admin=${new URL(old.adminUrl).host}`]);
+      await isWell(next);
+      expect(await old.exited).toBe(0);
+      await kept.stop();
+      expect(kept.failures()).toEqual({});
+      await old.stop();
+    },
+  );
+
+  test("of one that does not answer fails, and says so; it goes on when it can", async () => {
+    using backend = rawBackend(hello);
+    const flags = ["--role=lb", `--backend=${backend.address}`, `--run-dir=${runDir}`];
+    await using old = await startScale(flags);
+    await eventually(() => old.log().some((line) => line.includes("→ healthy")));
+    old.kill("SIGSTOP");
+    const { code, stderr } = await runScale([...flags, "--takeover", `--listen=${new URL(old.url).host}`]);
+    old.kill("SIGCONT");
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`balancer ${old.pid} cannot be taken over: no answer`)]);
+    await isWell(old);
+    await using next = await successor(old, flags[1]!);
+    await isWell(next);
+    expect(await old.exited).toBe(0);
   });
 
   test.each([1, 2])("again and again under load fails no request, with --processes=%d", async (processes) => {
