@@ -131,7 +131,10 @@ declare module "scale" {
     invalidate(what: { keys?: readonly string[]; tags?: readonly string[]; tx?: Tx }): Promise<void>;
   };
 
-  /** The caller's session, in routes and in fetch alike (not in jobs). Nothing is stored, and no cookie sent, until something is set. */
+  /**
+   * The caller's session, in routes and in fetch alike (not in jobs). Nothing is stored, and no cookie sent, until something is set.
+   * With the store gone each of these fails, and the request is answered with 503: nobody is taken for signed out.
+   */
   export const session: {
     get<T = unknown>(field: string): Promise<T | undefined>;
     set(field: string, value: Json): Promise<void>;

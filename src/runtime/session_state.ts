@@ -254,13 +254,15 @@ export class SessionState {
       return null;
     }
     const isSeen = isSightingDue(fields, now, this.#rules);
+    const set = { ...verdict.set, ...(isSeen ? sighting(now, this.#caller) : {}) };
     if (isSeen || verdict.set !== undefined) {
-      const set = { ...verdict.set, ...(isSeen ? sighting(now, this.#caller) : {}) };
-      const change = { set, delete: verdict.delete ?? [], onlyIf: { field: "k", value: fields["k"]! } };
-      const writing = this.#kv().hashWrite(keyOf(handle), change, timeToLive(fields, now, this.#rules));
-      const noting = isSeen && fields["u"] !== undefined && seeDevice(this.#kv(), fields["u"], handle, this.#rules);
-      const [isWritten] = await Promise.all([writing, noting]);
-      if (!isWritten) return "changed";
+      // Of many requests at a time one notes that the session is used; a change of the secret that was lost is looked at again.
+      const guard = verdict.set === undefined ? "t" : "k";
+      const change = { set, delete: verdict.delete ?? [], onlyIf: { field: guard, value: fields[guard]! } };
+      const isWritten = await this.#kv().hashWrite(keyOf(handle), change, timeToLive(fields, now, this.#rules));
+      if (!isWritten && guard === "k") return "changed";
+      if (isWritten && isSeen && fields["u"] !== undefined)
+        await seeDevice(this.#kv(), fields["u"], handle, this.#rules);
     }
     if (verdict.give !== undefined) this.cookie = formatId({ handle, secret: verdict.give });
     return fields;
