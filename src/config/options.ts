@@ -118,6 +118,12 @@ export const options = {
     commands: roles,
     help: "processes that serve as one: they share the port, and a supervisor keeps them running and answers --admin for all; auto: one a processor",
   },
+  startTimeout: {
+    ...kind.duration("0", "24d"),
+    default: "5m",
+    commands: roles,
+    help: "time that each of several --processes has to become ready, migrations and stores that are away included; then it is ended and started again; 0: as long as it takes",
+  },
   takeover: {
     ...kind.onOff,
     default: "off",

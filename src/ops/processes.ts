@@ -131,6 +131,7 @@ class Member {
       command: commandAgain(config, named),
       env: ownEnvironment(),
       readiness: () => this.readiness(),
+      readyWithin: config.startTimeout,
       onMessage: (message: unknown, pid: number) => this.#received(message as ToParent, pid),
       onStarted: (pid: number) => {
         metrics.started(pid);

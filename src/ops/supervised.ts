@@ -3,7 +3,8 @@
  *
  *     idle ──start()──▶ starting ──ready──▶ ready ──dies──▶ waiting (backoff) ──▶ starting
  *                          ├──dies the first time──▶ stopped     ▲
- *                          └──dies later─────────────────────────┘
+ *                          ├──dies later─────────────────────────┤
+ *                          └──not ready in time, is ended────────┘
  *     starting, ready ──stop()──▶ stopping ──exits──▶ stopped
  *     idle, waiting ──stop()──▶ stopped
  *
@@ -24,6 +25,8 @@ export interface Plan {
   readonly env: { readonly [name: string]: string };
   /** Asked every few milliseconds until it is ready. Never rejects. */
   readonly readiness: (pid: number) => Promise<Pick<Readiness, "ready" | "reason">>;
+  /** A child that is not ready by then is ended and started again; 0: it has all the time it wants. */
+  readonly readyWithin?: number;
   /** Gives the child a channel: what it sends. */
   readonly onMessage?: (message: unknown, pid: number) => void;
   /** Before anything that it sends. */
@@ -43,6 +46,8 @@ const backoffMilliseconds = [200, 500, 1_000, 2_000, 5_000];
 /** A child that ran this long has recovered: the next death starts the backoff anew. */
 const steadyMilliseconds = 10_000;
 const readyPollMilliseconds = 20;
+/** A child that is given up and does not end by SIGTERM hangs. */
+const giveUpMilliseconds = 5_000;
 
 /** The code of the supervisor's own failure, by the exit code of the child that was the reason. */
 const failures: { readonly [code: number]: ErrorCode } = { 2: "usage", 78: "configuration_invalid" };
@@ -51,11 +56,14 @@ export class Supervised {
   readonly plan: Plan;
   readonly #surroundings: Surroundings;
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #wasReady = Promise.withResolvers<void>();
   #state: State = "idle";
   #child: Child | undefined;
   #deaths = 0;
   #startedAt = 0;
   #reason: string | undefined;
+  /** Why the child is being ended by us, to be started again. */
+  #givenUp: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(plan: Plan, surroundings: Surroundings) {
@@ -79,7 +87,7 @@ export class Supervised {
 
   /**
    * Starts the child and resolves when it is ready, or when it has ended because stop() came first. Rejects where it ends by itself
-   * before that, with the exit code that it had; it is not tried again then.
+   * before that, with the exit code that it had; it is not tried again then. One that is not ready in time is, until it is.
    */
   async start(): Promise<void> {
     if (this.#state !== "idle") return;
@@ -90,6 +98,10 @@ export class Supervised {
       return;
     }
     if (this.#isStopped()) return this.#stopped.promise;
+    if (this.#givenUp !== undefined) {
+      this.#died(ended.how);
+      return Promise.race([this.#wasReady.promise, this.#stopped.promise]);
+    }
     this.#end();
     const message = `${this.plan.name} ended before it was ready (${ended.how}); what it wrote says why`;
     throw new ScaleError(failures[ended.code] ?? "internal", message);
@@ -146,6 +158,7 @@ export class Supervised {
     this.#state = "starting";
     this.#startedAt = Date.now();
     this.#reason = undefined;
+    this.#givenUp = undefined;
     void child.exited.then(() => this.plan.onEnded?.(child.pid));
     return child;
   }
@@ -155,7 +168,8 @@ export class Supervised {
     if (Date.now() - this.#startedAt > steadyMilliseconds) this.#deaths = 0;
     const pause = backoffMilliseconds[Math.min(this.#deaths++, backoffMilliseconds.length - 1)]!;
     this.#state = "waiting";
-    this.#surroundings.say(`${this.plan.name} ended (${how}), starting it again in ${formatDuration(pause)}`);
+    const what = this.#givenUp ?? `ended (${how})`;
+    this.#surroundings.say(`${this.plan.name} ${what}, starting it again in ${formatDuration(pause)}`);
     this.#timer = setTimeout(() => this.#again(), pause);
   }
 
@@ -180,11 +194,27 @@ export class Supervised {
       if (!isStarting()) break;
       if (ready) {
         this.#state = "ready";
+        this.#wasReady.resolve();
         return undefined;
       }
       this.#reason = reason;
+      if (this.#isLate()) return this.#giveUp(child);
       await Bun.sleep(readyPollMilliseconds);
     }
+    return child.exited;
+  }
+
+  #isLate(): boolean {
+    const { readyWithin = 0 } = this.plan;
+    return readyWithin > 0 && Date.now() - this.#startedAt > readyWithin;
+  }
+
+  #giveUp(child: Child): Promise<Ended> {
+    const { readyWithin = 0 } = this.plan;
+    this.#givenUp = `is not ready after ${formatDuration(readyWithin)} (${this.#reason ?? "it has not said why"}) and was ended`;
+    child.kill("SIGTERM");
+    const forced = setTimeout(() => child.kill("SIGKILL"), giveUpMilliseconds);
+    void child.exited.then(() => clearTimeout(forced));
     return child.exited;
   }
 }

@@ -58,6 +58,24 @@ describe("role app", () => {
     expect([broken.code, broken.stdout]).toEqual([78, expect.stringContaining("none.ts")]);
   });
 
+  test("a process that hangs while it starts is given up and started again; the other serves meanwhile", async () => {
+    const hanging = join(directory, "hanging.ts");
+    const marker = join(directory, "hung");
+    writeFileSync(
+      hanging,
+      `import { mkdirSync } from "node:fs";
+       const isFirst = (() => { try { mkdirSync("${marker}"); return true; } catch { return false; } })();
+       if (isFirst) for (;;) Bun.sleepSync(1_000);
+       export default { fetch: () => new Response("here") };`,
+    );
+    const flags = ["--processes=2", "--start-timeout=3s", "--drain-delay=0"];
+    await using app = await startScale(["--role=app", hanging, ...flags], { ready: "listening" });
+    await eventually(() => ask(app.url).then((text) => text === "here"));
+    const given = () => app.log().some((line) => line.includes("is not ready after 3s (app-"));
+    await eventually(given, { timeout: 20_000 });
+    await eventually(async () => (await fetch(`${app.adminUrl}/readyz`, { keepalive: false })).ok, { timeout: 20_000 });
+  });
+
   test("its processes end with their supervisor, however that ends", async () => {
     const app = await startApp();
     const children = childrenOf(app.pid);

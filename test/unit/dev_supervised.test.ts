@@ -16,8 +16,14 @@ afterEach(() => Promise.all(supervised.splice(0).map((child) => child.stop(0))))
 const isReady = () => Promise.resolve({ ready: true });
 const isNotReady = () => Promise.resolve({ ready: false, reason: "it waits" });
 
-function child(script: string, readiness: Plan["readiness"], said: string[] = []): Supervised {
-  const plan = { name: "it", command: ["sh", "-c", script], env: { PATH: process.env["PATH"] ?? "" }, readiness };
+function child(
+  script: string,
+  readiness: Plan["readiness"],
+  said: string[] = [],
+  more: Partial<Plan> = {},
+): Supervised {
+  const env = { PATH: process.env["PATH"] ?? "" };
+  const plan = { name: "it", command: ["sh", "-c", script], env, readiness, ...more };
   const one = new Supervised(plan, { write: () => undefined, say: (text) => said.push(text) });
   supervised.push(one);
   return one;
@@ -71,6 +77,30 @@ describe("a child", () => {
     answer.resolve({ ready: true });
     await Promise.all([starting, stopping]);
     expect([one.state, said]).toEqual(["stopped", []]);
+  });
+
+  test("that is not ready in time is ended and started again, until it is ready", async () => {
+    const said: string[] = [];
+    let ready = false;
+    const one = child("exec sleep 60", () => Promise.resolve({ ready, reason: "it waits" }), said, { readyWithin: 50 });
+    const starting = one.start();
+    await eventually(() => said.length === 2);
+    expect(said).toEqual([
+      "it is not ready after 50ms (it waits) and was ended, starting it again in 200ms",
+      "it is not ready after 50ms (it waits) and was ended, starting it again in 500ms",
+    ]);
+    ready = true;
+    await starting;
+    expect(one.state).toBe("ready");
+  });
+
+  test("that does not end when it is given up, is stopped all the same", async () => {
+    const one = child("trap '' TERM; while :; do sleep 1; done", isNotReady, [], { readyWithin: 50 });
+    const starting = one.start();
+    await eventually(() => one.waiting !== undefined && one.waiting.milliseconds > 100);
+    await one.stop(0);
+    await starting;
+    expect(one.state).toBe("stopped");
   });
 
   test("that dies is started again, until it is stopped", async () => {
