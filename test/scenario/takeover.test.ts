@@ -1,6 +1,6 @@
 /** A balancer is replaced by its successor while it works: port, admin port and control socket change hands, and no request fails. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -8,6 +8,7 @@ import { hello } from "../harness/balancer.ts";
 import { eventually } from "../harness/eventually.ts";
 import { load } from "../harness/load.ts";
 import { metric } from "../harness/metrics.ts";
+import { migrate, migrateBefore } from "../harness/migrate.ts";
 import { childrenOf, isRunning } from "../harness/proc.ts";
 import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
 import { answer, exchange, rawBackend, rawClient } from "../harness/raw.ts";
@@ -29,19 +30,7 @@ function successor(old: ScaleProcess, ...flags: readonly string[]): Promise<Scal
   return startScale(["--role=lb", "--takeover", listen, `--run-dir=${runDir}`, ...flags]);
 }
 
-const setting = "/proc/sys/net/ipv4/tcp_migrate_req";
-const settingBefore = readFileSync(setting, "utf8");
-afterAll(() => void migrate(settingBefore));
-
-/** Sets whether a closed listener's queue is handed to the others on its port; false where this test may not. */
-function migrate(to: string): boolean {
-  try {
-    writeFileSync(setting, to);
-    return true;
-  } catch {
-    return false;
-  }
-}
+afterAll(() => void migrate(migrateBefore));
 
 describe("--takeover", () => {
   test("gives the successor port, admin port and control socket; the old one finishes what it has and ends", async () => {
