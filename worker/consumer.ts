@@ -96,7 +96,8 @@ export class QueueConsumer implements SlotUser {
 
   /** Jobs to take over now: one at least, or a busy fleet would never get to them, while what is held stays within its bound. */
   get reclaimRoom(): number {
-    const { slots, prefetchMax } = this.#options;
+    const { slots, prefetchMax, heartbeat } = this.#options;
+    if (!heartbeat.up) return 0;
     const heldMax = slots.max + Math.max(1, prefetchMax);
     return Math.max(this.room, this.#holding.size < heldMax ? 1 : 0);
   }
@@ -115,9 +116,10 @@ export class QueueConsumer implements SlotUser {
 
   /**
    * Holds what the store answered to a question of that time. Where our loop stood still since, the answer may have lain unread for
-   * longer than a lease, and the jobs be another's: whose they are is asked again.
+   * longer than a lease, and the jobs be another's: whose they are is asked again. Without a heartbeat they go back: nobody would renew them.
    */
   async acceptIfOurs(leases: readonly Lease[], askedAt: number): Promise<void> {
+    if (leases.length > 0 && !this.#options.heartbeat.up) return this.source.handBack(leases);
     if (leases.length === 0 || !this.#options.heartbeat.stoodStill(askedAt)) return this.accept(leases);
     const lost = new Set((await this.source.renew(leases)).map(({ entry }) => entry));
     this.accept(leases.filter(({ entry }) => !lost.has(entry)));

@@ -70,10 +70,10 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   life.onClose("heartbeat", () => heartbeat.stop());
 
   const pages = await jobsPages(queue.inspector, { instance, version, queues, slots });
-  const admin = startAdmin(config, () => readiness(life, consumers), pages);
+  const admin = startAdmin(config, () => readiness(life, consumers, heartbeat), pages);
   life.onClose("admin", () => admin.close());
   publishJobMetrics(slots);
-  publishProcessMetrics({ version, role: "worker", ready: () => readiness(life, consumers).ready });
+  publishProcessMetrics({ version, role: "worker", ready: () => readiness(life, consumers, heartbeat).ready });
   const { address } = admin;
   life.onClose("run directory", announce(config, { pid: process.pid, role: "worker", instance, admin: address }));
   log.info(
@@ -193,12 +193,17 @@ async function warnOfDangers(queue: Queue, strict: boolean): Promise<void> {
   for (const danger of dangers) log.warn({}, danger);
 }
 
-function readiness(life: Lifecycle, consumers: readonly QueueConsumer[]): Readiness {
+function readiness(life: Lifecycle, consumers: readonly QueueConsumer[], heartbeat: Heartbeat): Readiness {
   const now = performance.now();
   const silent = consumers.find((consumer) => consumer.silentMs(now) > silentMsMax);
   const ready = life.phase === "ready" && silent === undefined;
-  const reason = life.phase === "ready" && silent ? `queue ${silent.queue} has not been taken from lately` : undefined;
+  const reason = life.phase === "ready" && silent ? whySilent(silent, heartbeat) : undefined;
   return { ready, state: life.phase, ...(reason === undefined ? {} : { reason }), stores: storeStates() };
+}
+
+function whySilent({ queue }: QueueConsumer, { up }: Heartbeat): string {
+  const why = up ? "" : ": its heartbeat is not up, so it takes no job";
+  return `queue ${queue} has not been taken from lately${why}`;
 }
 
 async function countDepths(queue: Queue, consumers: readonly QueueConsumer[]): Promise<number> {

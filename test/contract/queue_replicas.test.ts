@@ -63,6 +63,33 @@ test("killed right after the answer, the primary takes nothing with it", async (
   await eventually(() => queue.enqueue("kept", jobs(1)).then(Boolean, () => false));
 });
 
+test("a job that is one command is in the replica too when it is answered for, and refused while no replica answers", async () => {
+  const client = primary.client();
+  const scripts = async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info("commandstats"))?.[1] ?? 0);
+  // The first is a script, which tells how much room there is; one that follows within a second is not.
+  let enqueued = 0;
+  await eventually(async () => {
+    await queue.enqueue("single", jobs(1));
+    const before = await scripts();
+    await queue.enqueue("single", jobs(1));
+    enqueued += 2;
+    return (await scripts()) === before;
+  });
+  expect(await inReplica("single")).toBe(enqueued);
+  await queue.enqueue("single", jobs(1));
+  process.kill(replica.pid(), "SIGSTOP");
+  try {
+    expect(await queue.enqueue("single", jobs(1)).catch((error: unknown) => error)).toHaveProperty(
+      "code",
+      "store_unavailable",
+    );
+  } finally {
+    process.kill(replica.pid(), "SIGCONT");
+  }
+  await eventually(() => queue.enqueue("single", jobs(1)).then(Boolean, () => false));
+  client.disconnect();
+});
+
 test("while no replica answers, an enqueue fails within two seconds and says why; without the option it does not wait", async () => {
   process.kill(replica.pid(), "SIGSTOP");
   try {
