@@ -224,16 +224,25 @@ declare module "scale" {
       };
   /** Of ten jobs of a queue that workers take while there are some of each, six are high, three normal, one is low: none starves. */
   type Priority = "high" | "normal" | "low";
+  /** At most `max` attempts begin in any time of `per`. */
+  interface Rate {
+    max: number;
+    per: Duration;
+  }
+  /**
+   * key, in the options of enqueue: jobs of this kind with the same key run one at a time and in their order, which retries and snoozes do
+   * not change: what comes behind waits until the one before has its outcome. With `concurrency.perKey`: so many at a time, in any order.
+   */
   interface Job<P> {
     readonly name: string;
     /** Answers when the queue has it (or, with tx, when the transaction will commit it). */
     enqueue(
       payload: P,
-      options?: { delay?: Duration; at?: Date; unique?: string; priority?: Priority; tx?: Tx },
+      options?: { delay?: Duration; at?: Date; unique?: string; priority?: Priority; key?: string; tx?: Tx },
     ): Promise<{ readonly id: string }>;
     enqueueMany(
       payloads: readonly P[],
-      options?: { delay?: Duration; priority?: Priority; tx?: Tx },
+      options?: { delay?: Duration; priority?: Priority; key?: string | ((payload: P) => string); tx?: Tx },
     ): Promise<readonly { readonly id: string }[]>;
     /** What became of it. Null where no job of this name has the id, or not any more. */
     status(id: string): Promise<JobStatus | null>;
@@ -263,6 +272,10 @@ declare module "scale" {
     backoff?: { base: Duration; max: Duration };
     /** Of its jobs, where enqueue does not say otherwise; default "normal". */
     priority?: Priority;
+    /** So many of its jobs run at a time, over the whole fleet; perKey: of those with the same key. */
+    concurrency?: number | { perJob?: number; perKey?: number };
+    /** How often its jobs begin, over the whole fleet; perKey: those with the same key. Who waits for it takes no worker's slot. */
+    rateLimit?: Rate | { perJob?: Rate; perKey?: Rate };
     /** What enqueue does while the queue's store is away: fail (the default), or leave the job in the database's outbox. */
     fallback?: "outbox";
     /** How long its outcome can be asked for once it completed; default --job-completed-age, "0": not at all. */

@@ -104,8 +104,9 @@ export function publishJobMetrics(slots: { readonly used: number; readonly max: 
   collect("worker_blocked_total", (report) => report({}, blocked));
   collect("jobs_recovered_total", (report) => report({}, recovered));
   collect("queue_jobs", (report) => {
-    for (const [queue, { waiting, delayed, running, dead, done }] of depths) {
+    for (const [queue, { waiting, parked, delayed, running, dead, done }] of depths) {
       report({ queue, state: "waiting" }, waiting);
+      report({ queue, state: "parked" }, parked);
       report({ queue, state: "delayed" }, delayed);
       report({ queue, state: "running" }, running);
       report({ queue, state: "dead" }, dead);

@@ -10,6 +10,7 @@
  */
 import { log } from "../src/ops/log.ts";
 import { collect } from "../src/ops/metrics.ts";
+import { gatesOf } from "../src/runtime/job_limits.ts";
 import type { ScheduleDefinition } from "../src/runtime/schedule.ts";
 import type { OnceJob, Queue } from "../src/store/queue/queue.ts";
 import { repeat } from "./repeat.ts";
@@ -98,6 +99,7 @@ class Scheduler {
       name: target.name,
       payload,
       priority: target.priority,
+      gates: gatesOf(target.name, target.limits, undefined),
       tick: { schedule: name, atMs },
     }));
   }

@@ -146,7 +146,7 @@ export const metricTable = {
   },
   queue_jobs: {
     type: "gauge",
-    help: "Jobs of a queue by state: waiting, delayed, running, dead, done (completed or cancelled, and kept); at most 5 s old",
+    help: "Jobs of a queue by state: waiting, parked (waiting for its key, or a limit of its job), delayed, running, dead, done (completed or cancelled, and kept); at most 5 s old",
     labels: ["queue", "state"],
     across: "max",
   },

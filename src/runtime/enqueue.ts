@@ -7,9 +7,12 @@ import type { Duration, Json, Priority, Tx } from "scale";
 import { log } from "../ops/log.ts";
 import { collect } from "../ops/metrics.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
+import type { Gate } from "../store/queue/gates.ts";
 import type { NewJob } from "../store/queue/queue.ts";
 import { currentContext } from "./context.ts";
-import { invalid, type JobDefinition, milliseconds, priorityOf } from "./job_definition.ts";
+import { invalid, milliseconds } from "./invalid_job.ts";
+import { type JobDefinition, priorityOf } from "./job_definition.ts";
+import { gatesOf } from "./job_limits.ts";
 import { assertJson } from "./json_value.ts";
 import { keepJobs, leaveJobs, rowId } from "./outbox.ts";
 import { queueStore, runtimeSettings } from "./runtime.ts";
@@ -21,6 +24,8 @@ export interface EnqueueOptions {
   readonly at?: Date;
   readonly unique?: string;
   readonly priority?: Priority;
+  /** Of one job, or from each payload. */
+  readonly key?: string | ((payload: never) => string);
   readonly tx?: Tx;
 }
 
@@ -49,7 +54,11 @@ export async function enqueueJobs(
   const trace = currentContext()?.trace.traceparent;
   const priority = priorityOf(definition.name, options.priority ?? definition.priority);
   const common = { name: definition.name, delayMs, priority, ...unique, ...(trace === undefined ? {} : { trace }) };
-  const jobs = payloads.map((value, index) => ({ ...common, payload: payloadText(definition, value, whats(index)) }));
+  const jobs = payloads.map((value, index) => ({
+    ...common,
+    ...gatesFor(definition, options.key, value),
+    payload: payloadText(definition, value, whats(index)),
+  }));
   if (options.tx !== undefined) return inTransaction(definition, jobs, delayMs, options.tx);
   if (runningTransaction() !== undefined) warnOutside(definition.name);
   const ids = await give(definition, jobs, delayMs);
@@ -119,6 +128,16 @@ function uniqueOf({ name }: JobDefinition, unique: string | undefined): { readon
   if (unique === undefined) return {};
   if (unique.length > uniqueCharsMax) throw invalid(name, "unique", `at most ${uniqueCharsMax} characters`);
   return { unique: `${name}:${unique}` };
+}
+
+/** The limits that it passes on its way to a worker. */
+function gatesFor(
+  { name, limits }: JobDefinition,
+  key: EnqueueOptions["key"],
+  payload: Json,
+): { readonly gates?: readonly Gate[] } {
+  const gates = gatesOf(name, limits, typeof key === "function" ? key(payload as never) : key);
+  return gates.length === 0 ? {} : { gates };
 }
 
 function toJson(value: unknown, what: string): string {

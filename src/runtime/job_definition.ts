@@ -4,9 +4,9 @@
  */
 import type { Attempt, JobOptions, StandardSchema } from "scale";
 
-import { messageOf, ScaleError } from "../std/errors.ts";
-import { parseDuration } from "../std/units.ts";
 import { priorities, type Priority } from "../store/queue/priorities.ts";
+import { invalid, milliseconds } from "./invalid_job.ts";
+import { type JobLimits, limitsOf } from "./job_limits.ts";
 import { isStandardSchema } from "./standard_schema.ts";
 
 /** What enqueueing and role worker need to know of a job. Durations in milliseconds. */
@@ -20,6 +20,7 @@ export interface JobDefinition {
   readonly schema: StandardSchema | undefined;
   /** Of its jobs, where they do not say otherwise. */
   readonly priority: Priority;
+  readonly limits: JobLimits;
   /** How long it is kept once it completed; undefined: as long as the worker keeps them. */
   readonly keepMs: number | undefined;
   /** Where it waits while its queue is away; undefined: enqueueing fails. */
@@ -70,6 +71,7 @@ export function define(name: string, handler: JobDefinition["handler"], options:
     schema,
     fallback,
     priority: priorityOf(name, priority),
+    limits: limitsOf(name, options),
     keepMs: retention === undefined ? undefined : keepMsOf(name, retention),
     attemptsMax: attempts,
     timeoutMs,
@@ -90,18 +92,4 @@ function keepMsOf(name: string, retention: string | number): number {
   const keepMs = milliseconds(name, "retention", retention);
   if (keepMs > keepMsMax) throw invalid(name, "retention", "0–365d");
   return keepMs;
-}
-
-/** A duration of the application's. */
-export function milliseconds(name: string, what: string, value: string | number): number {
-  try {
-    return parseDuration(value);
-  } catch (error) {
-    throw invalid(name, what, messageOf(error).replace(/^expected /, ""));
-  }
-}
-
-/** The error of a job that is none. */
-export function invalid(name: string, what: string, expected: string): ScaleError {
-  return new ScaleError("entry_invalid", `job("${name}"): ${what} is not valid, expected ${expected}`);
 }

@@ -136,9 +136,9 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       expect(await jobs("pause", "mail")).toMatchObject({ code: 0 });
       expect((await consumer.orders()).paused).toBe(true);
       const stats = (await jobs("stats")).stdout.split("\n");
-      expect(stats[0]).toMatch(/^QUEUE +WAITING +RUNNING +DELAYED +DEAD +KEPT/);
-      expect(stats[1]).toMatch(/^mail +1 +0 +1 +1 +0 +\S+ +0 +0 +1 +0 +paused .* ago$/);
-      expect(stats[2]).toMatch(/^other +1 +0 +0 +0 +0/);
+      expect(stats[0]).toMatch(/^QUEUE +WAITING +PARKED +RUNNING +DELAYED +DEAD +KEPT/);
+      expect(stats[1]).toMatch(/^mail +1 +0 +0 +1 +1 +0 +\S+ +0 +0 +1 +0 +paused .* ago$/);
+      expect(stats[2]).toMatch(/^other +1 +0 +0 +0 +0 +0/);
       expect(await json("stats", "other")).toMatchObject({ queues: [{ queue: "other", waiting: 1 }] });
       await jobs("resume", "mail");
       expect((await consumer.orders()).paused).toBe(false);

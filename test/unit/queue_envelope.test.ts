@@ -12,6 +12,7 @@ test("what goes in comes out, and the payload is not touched", () => {
     unique: "k",
     trace: "t",
     priority: "normal",
+    gates: [],
     reason: undefined,
     enqueuedAtMs: undefined,
     history: [],

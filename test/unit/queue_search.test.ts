@@ -15,6 +15,7 @@ const summary: JobSummary = {
   enqueuedAtMs: undefined,
   reason: undefined,
   priority: "normal",
+  waitsFor: undefined,
   payloadBytes: 2,
 };
 

@@ -58,7 +58,7 @@ function update(row: Row, queue: Queue, now: number): void {
   row.samples = withSample(row.samples, sample);
   const { completed, failed } = rates(row.samples);
   const oldest = queue.oldestWaitingAt === undefined ? "" : relative(queue.oldestWaitingAt, now).replace(" ago", "");
-  const numbers = [queue.waiting, queue.running, queue.delayed, queue.dead];
+  const numbers = [queue.waiting + queue.parked, queue.running, queue.delayed, queue.dead];
   for (const [index, number] of numbers.entries()) {
     const alarming = index === 3 && number > 0 ? "wrong" : "";
     setText(row.cells[index]!, number.toLocaleString("en"), `number ${number === 0 ? "zero" : alarming}`.trimEnd());

@@ -35,8 +35,9 @@ export async function searched<T>(found: Promise<T>): Promise<T> {
 }
 
 function row(job: JobSummary): readonly string[] {
-  const { id, state, job: name, attempts, reason = "" } = shownSummary(job);
-  return [id, state, name, String(attempts), relative(job.atMs), reason];
+  const { id, state, job: name, attempts, waitsFor, reason = "" } = shownSummary(job);
+  const why = waitsFor === undefined ? reason : `waits for a place at ${waitsFor}`;
+  return [id, state, name, String(attempts), relative(job.atMs), why];
 }
 
 export async function show(request: Request): Promise<number> {
@@ -83,15 +84,14 @@ export async function stats(request: Request): Promise<number> {
   return print(table(queueHead, queues.map(queueRow)));
 }
 
-const queueHead = "QUEUE,WAITING,RUNNING,DELAYED,DEAD,KEPT,OLDEST WAITS,COMPLETED,RETRIED,DISCARDED,CANCELLED,".split(
-  ",",
-);
+const queueHead =
+  "QUEUE,WAITING,PARKED,RUNNING,DELAYED,DEAD,KEPT,OLDEST WAITS,COMPLETED,RETRIED,DISCARDED,CANCELLED,".split(",");
 
 function queueRow(one: ReturnType<typeof shownQueue>): readonly string[] {
   const { completed, retried, discarded, cancelled } = one.counts;
   const oldest = one.oldestWaitingAt === undefined ? "" : relative(Date.parse(one.oldestWaitingAt)).replace(" ago", "");
   const paused = one.pausedAt === undefined ? "" : `paused ${relative(Date.parse(one.pausedAt))}`;
-  const now = [one.waiting, one.running, one.delayed, one.dead, one.done].map(String);
+  const now = [one.waiting, one.parked, one.running, one.delayed, one.dead, one.done].map(String);
   return [one.queue, ...now, oldest, ...[completed, retried, discarded, cancelled].map(String), paused];
 }
 

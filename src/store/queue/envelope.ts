@@ -8,6 +8,7 @@
  * Invariant: two versions of scale share a queue during every deploy, so this frame never changes, a header of a later version is
  * carried along unread, and fields a version does not know survive its hands.
  */
+import { type Gate, gatesIn, noGates } from "./gates.ts";
 import type { Priority } from "./priorities.ts";
 import type { JobState } from "./states.ts";
 
@@ -37,6 +38,7 @@ export interface Envelope {
   readonly unique: string | undefined;
   readonly trace: string | undefined;
   readonly priority: Priority;
+  readonly gates: readonly Gate[];
   readonly reason: string | undefined;
   /** When it was enqueued, in milliseconds since the epoch, where its id does not say. */
   readonly enqueuedAtMs: number | undefined;
@@ -73,6 +75,7 @@ interface Header {
   readonly trace?: string;
   /** Absent: normal. */
   readonly priority?: string;
+  readonly gates?: unknown;
   readonly reason?: string;
   readonly enqueued?: number;
   readonly history?: readonly JobEvent[];
@@ -86,12 +89,14 @@ export function encodeEnvelope(job: {
   readonly unique?: string;
   readonly trace?: string;
   readonly priority?: Priority;
+  readonly gates?: readonly Gate[];
   /** In milliseconds since the epoch, where the id that the driver gives does not say when. */
   readonly enqueuedAtMs?: number;
 }): string {
   const { id, name, unique, trace, enqueuedAtMs } = job;
   const priority = job.priority === "normal" ? undefined : job.priority;
-  return `${JSON.stringify({ v: version, name, id, unique, trace, priority, enqueued: enqueuedAtMs })}\n${job.payload}`;
+  const gates = job.gates?.length === 0 ? undefined : job.gates;
+  return `${JSON.stringify({ v: version, name, id, unique, trace, priority, gates, enqueued: enqueuedAtMs })}\n${job.payload}`;
 }
 
 /** What is kept of a completed job: everything but its payload, which may be large and has served. */
@@ -115,7 +120,7 @@ export function decodeEnvelope(text: string): Envelope {
   const end = text.indexOf("\n");
   const header = parseHeader(end < 0 ? text : text.slice(0, end));
   if (header === undefined) return { ...empty, payload: text, fault: "garbled" };
-  const { name, id, attempts = 0, unique, trace, priority, reason, v, enqueued, history = [], ended } = header;
+  const { name, id, attempts = 0, unique, trace, priority, gates, reason, v, enqueued, history = [], ended } = header;
   return {
     name,
     id,
@@ -123,6 +128,7 @@ export function decodeEnvelope(text: string): Envelope {
     unique,
     trace,
     priority: priority === "high" || priority === "low" ? priority : "normal",
+    gates: gates === undefined ? noGates : gatesIn(gates),
     reason,
     payload: text.slice(end + 1),
     enqueuedAtMs: enqueued,
@@ -167,6 +173,7 @@ const empty: Envelope = {
   unique: undefined,
   trace: undefined,
   priority: "normal",
+  gates: noGates,
   reason: undefined,
   enqueuedAtMs: undefined,
   history: [],

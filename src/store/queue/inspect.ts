@@ -5,22 +5,24 @@
  * Invariant: every operation has a bounded cost. A job is found by its id in a constant number of steps; lists come in pages.
  */
 import { amendEnvelope, type Amendment, decodeEnvelope, type JobEvent } from "./envelope.ts";
+import type { Gate } from "./gates.ts";
 import type { Priority } from "./priorities.ts";
 import type { QueueStats } from "./queue.ts";
 import type { JobState } from "./states.ts";
 
 /** Where a driver holds jobs: one ordered list each. */
-export const places = ["running", "waiting", "delayed", "dead", "done"] as const;
+export const places = ["running", "waiting", "parked", "delayed", "dead", "done"] as const;
 export type Place = (typeof places)[number];
 
-export const placeOf: { readonly [S in JobState]: Place } = {
-  available: "waiting",
-  scheduled: "delayed",
-  retryable: "delayed",
-  running: "running",
-  completed: "done",
-  cancelled: "done",
-  discarded: "dead",
+/** A job that is parked is available as far as itself is concerned. */
+export const placesOf: { readonly [S in JobState]: readonly Place[] } = {
+  available: ["waiting", "parked"],
+  scheduled: ["delayed"],
+  retryable: ["delayed"],
+  running: ["running"],
+  completed: ["done"],
+  cancelled: ["done"],
+  discarded: ["dead"],
 };
 
 /** A job as a driver finds it. In a page the envelope may lack its payload; in what `find` answers it is whole. */
@@ -32,7 +34,7 @@ export interface StoredJob {
   readonly envelope: string;
   readonly payloadBytes: number;
   /**
-   * Milliseconds since the epoch: since when it waits, when it is due, when its lease was last renewed, when it died, until when it is
+   * Milliseconds since the epoch: since when it waits or is parked, when it is due, when its lease was last renewed, when it died, until when it is
    * kept.
    */
   readonly atMs: number;
@@ -43,6 +45,10 @@ export interface StoredJob {
   readonly progress?: string;
   /** It was told to stop. */
   readonly cancelling?: boolean;
+  /** The gate that a parked one waits at. */
+  readonly waitsFor?: string;
+  /** And its position there, where the driver has one. */
+  readonly parkedAs?: string;
 }
 
 export interface JobSummary {
@@ -58,6 +64,8 @@ export interface JobSummary {
   /** Why its last attempt did not complete. */
   readonly reason: string | undefined;
   readonly priority: Priority;
+  /** The gate at which it waits for a place. */
+  readonly waitsFor: string | undefined;
   readonly payloadBytes: number;
 }
 
@@ -71,6 +79,7 @@ export interface JobDetails extends JobSummary {
   readonly durationMs: number | undefined;
   readonly history: readonly JobEvent[];
   readonly unique: string | undefined;
+  readonly gates: readonly Gate[];
   /** The worker that has it. */
   readonly owner: string | undefined;
   readonly cancelling: boolean;
@@ -85,6 +94,8 @@ export interface Page {
 export interface QueueOverview extends QueueStats {
   /** Completed and cancelled jobs that are still kept. */
   readonly done: number;
+  /** Waiting for a place at a gate. */
+  readonly parked: number;
   /** Of those that wait. */
   readonly waitingBy: { readonly [P in Priority]: number };
   /** Since when the queue is paused, in milliseconds since the epoch. */
@@ -164,13 +175,14 @@ export function summaryOf(stored: StoredJob): JobSummary {
     enqueuedAtMs: enqueuedAtMs ?? clockIn(id),
     reason: state === "completed" ? undefined : reason,
     priority,
+    waitsFor: stored.waitsFor,
     payloadBytes,
   };
 }
 
 export function detailsOf(stored: StoredJob): JobDetails {
   const summary = summaryOf(stored);
-  const { payload, history, unique, ended } = decodeEnvelope(stored.envelope);
+  const { payload, history, unique, gates, ended } = decodeEnvelope(stored.envelope);
   const completed = summary.state === "completed";
   return {
     ...summary,
@@ -181,6 +193,7 @@ export function detailsOf(stored: StoredJob): JobDetails {
     durationMs: completed ? ended?.durationMs : undefined,
     history,
     unique,
+    gates,
     owner: stored.owner,
     cancelling: stored.cancelling === true,
   };
@@ -189,7 +202,7 @@ export function detailsOf(stored: StoredJob): JobDetails {
 /** Why a job cannot be retried, as far as its place says; undefined: it can. */
 export function refusedRetry(stored: StoredJob | undefined): Retried | undefined {
   if (stored === undefined) return "unknown";
-  if (stored.place === "waiting" || stored.place === "running") return "underway";
+  if (stored.place === "waiting" || stored.place === "parked" || stored.place === "running") return "underway";
   return summaryOf(stored).state === "completed" ? "completed" : undefined;
 }
 
@@ -220,6 +233,7 @@ function anew({ entry, envelope }: StoredJob, amendment: Omit<Amendment, "id">):
 function stateOf(place: Place, last: JobEvent | undefined, ended: "completed" | "cancelled" | undefined): JobState {
   switch (place) {
     case "waiting":
+    case "parked":
       return "available";
     case "delayed":
       return last?.to === "retryable" ? "retryable" : "scheduled";

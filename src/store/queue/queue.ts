@@ -4,6 +4,7 @@
  * Invariants: a job the queue has answered for runs at least once to an outcome; an outcome counts once, fenced by the attempt's
  * token (states.ts); every queue is bounded. Running handlers, retry policy and the rhythm of promotions are the worker's.
  */
+import type { Gate } from "./gates.ts";
 import type { Inspector } from "./inspect.ts";
 import type { Priority } from "./priorities.ts";
 import type { Outcome } from "./states.ts";
@@ -20,6 +21,8 @@ export interface NewJob {
   readonly trace?: string;
   /** Absent: normal. */
   readonly priority?: Priority;
+  /** Limits that it passes in this order before it is available. */
+  readonly gates?: readonly Gate[];
 }
 
 /** A job that whoever enqueues it may enqueue again without knowing whether he did: it is there once. */
@@ -62,6 +65,7 @@ export interface Lease extends Token {
   readonly alone: boolean;
   readonly unique: string | undefined;
   readonly trace: string | undefined;
+  readonly gates: readonly Gate[];
   /** When it was enqueued, where its id does not say. */
   readonly enqueuedAtMs: number | undefined;
   /** Since when it could have been taken, in milliseconds since the epoch. */

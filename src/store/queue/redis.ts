@@ -12,8 +12,9 @@ import { knownJobsMax, knownJobsMs, partlyEnqueued, queueFull, type QueueLimits 
 import type { Consumer, DeadLetter, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { RedisConsumer } from "./redis_consumer.ts";
 import { dangersOf } from "./redis_dangers.ts";
+import { gateKeys } from "./redis_gate_scripts.ts";
 import { RedisInspector } from "./redis_inspector.ts";
-import { keysOf, queuesKey, streamKeys } from "./redis_keys.ts";
+import { keysOf, queuesKey } from "./redis_keys.ts";
 import { RedisLeases } from "./redis_leases.ts";
 import * as once from "./redis_once.ts";
 import { Replicas } from "./redis_replicas.ts";
@@ -73,8 +74,9 @@ export class RedisQueue implements Queue {
     const keys = keysOf(this.#limits.namespace, queue);
     const args: ScriptArgument[] = [this.#limits.jobsMax];
     for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
+    const enqueue = jobs.every(isUnlimited) ? scripts.enqueue : scripts.enqueueAny;
     const reply = await this.#write(keys.delayed, (client) =>
-      scripts.enqueue(client, [keys.delayed, keys.delayedJobs, keys.unique, keys.sequence, ...streamKeys(keys)], args),
+      enqueue(client, [keys.delayed, keys.delayedJobs, keys.unique, ...gateKeys(keys)], args),
     );
     const [held, ...ids] = textsOf(reply);
     const { jobsMax } = this.#limits;
@@ -109,7 +111,7 @@ export class RedisQueue implements Queue {
       args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
     }
     const reply = await this.#write(delayed, (client) =>
-      once.enqueueOnce(client, [delayed, delayedJobs, unique, known, ticks, ...streamKeys(keys)], args),
+      once.enqueueOnce(client, [delayed, delayedJobs, unique, known, ticks, ...gateKeys(keys)], args),
     );
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     this.#makeKnown(queue);
@@ -213,6 +215,12 @@ export class RedisQueue implements Queue {
   }
 }
 
-function isPlain({ delayMs = 0, unique, priority = "normal" }: NewJob): boolean {
-  return delayMs <= 0 && unique === undefined && priority === "normal";
+function isPlain(job: NewJob): boolean {
+  const { delayMs = 0, unique } = job;
+  return delayMs <= 0 && unique === undefined && isUnlimited(job);
+}
+
+/** Neither a priority nor gates. */
+function isUnlimited({ priority = "normal", gates = [] }: NewJob): boolean {
+  return priority === "normal" && gates.length === 0;
 }

@@ -1,27 +1,36 @@
 /**
- * The taking side of a queue on Redis: a consumer of the group. How it waits for jobs is redis_reader.ts, the transitions are
- * redis_scripts.ts.
+ * The taking side of a queue on Redis: a consumer of the group. How it waits for jobs is redis_reader.ts, how it records
+ * outcomes redis_settling.ts, the transitions are redis_scripts.ts.
  */
 import type { OpenRedis } from "../redis/access.ts";
 import type { RedisAccess, RedisConnection } from "../redis/connection.ts";
-import { listOf, numberOf, type Script, type ScriptArgument, type ScriptReply, textOf } from "../redis/script.ts";
-import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
+import {
+  listOf,
+  numberOf,
+  type Script,
+  type ScriptArgument,
+  type ScriptReply,
+  textOf,
+  textsOf,
+} from "../redis/script.ts";
+import { isRated } from "./gates.ts";
+import { idInQueue, leaseOf, markOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
 import { priorities, type Priority } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
+import { beginAny, gateKeys, mend } from "./redis_gate_scripts.ts";
 import { prune as pruneDone } from "./redis_inspector_scripts.ts";
-import { type QueueKeys, queuesKey, type StreamKeys, streamKeys, suffixOf } from "./redis_keys.ts";
+import { type QueueKeys, queuesKey, type StreamKeys, suffixOf } from "./redis_keys.ts";
 import * as leaseScripts from "./redis_lease_scripts.ts";
 import type { RedisLeases } from "./redis_leases.ts";
 import { RedisReader } from "./redis_reader.ts";
 import * as scripts from "./redis_scripts.ts";
+import { gateKeysFor, hasGates, settle } from "./redis_settling.ts";
 
 /** Jobs forgotten in one step. */
 const pruneMax = 1_000;
 /** Names of workers that are gone are dropped from the group after this long. */
 const forgetAfterMs = 3_600_000;
-
-type To<T extends Settlement["to"]> = Extract<Settlement, { to: T }>;
 
 export class RedisConsumer implements Consumer {
   readonly #queue: string;
@@ -31,7 +40,8 @@ export class RedisConsumer implements Consumer {
   readonly #reader: RedisReader;
   /** Where reclaiming goes on, in the stream of each. */
   readonly #cursors: { [P in Priority]: string } = { high: "0-0", normal: "0-0", low: "0-0" };
-  /** Where, and on which of its connections, the server was given the script that must not wait. */
+  #mending = { cursor: "0", gate: "" };
+  /** Where, and on which of its connections, the server was given the scripts that must not wait. */
   #prepared: { readonly connection: RedisConnection; readonly connects: number } | undefined;
 
   constructor(queue: string, leases: RedisLeases, open: OpenRedis, commands: RedisAccess, limits: QueueLimits) {
@@ -48,79 +58,15 @@ export class RedisConsumer implements Consumer {
     return taken.map(({ entry, mark, envelope }) => this.#lease(entry, 1, mark, envelope));
   }
 
-  async settle(settlements: readonly Settlement[], round?: number): Promise<readonly Lease[]> {
-    const { delayed, delayedJobs, dead, deadJobs, unique, moved, progress, cancel, counts } = this.#keys;
-    const asked = round ?? "";
-    const lost = await Promise.all([
-      this.#ended("completed", asked, pick(settlements, "completed"), completedRecord),
-      this.#ended("cancelled", asked, pick(settlements, "cancelled"), envelopeAfter),
-      this.#fenced(
-        scripts.delay,
-        ({ stream, started, receipt }) => {
-          return [stream, delayed, delayedJobs, moved, counts, started, this.#receipt(receipt, "delay")];
-        },
-        [asked],
-        pick(settlements, "retryable", "scheduled"),
-        (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to), to.to === "retryable" ? 1 : 0],
-      ),
-      this.#fenced(
-        scripts.release,
-        ({ stream, started, receipt }) => [stream, moved, started, this.#receipt(receipt, "release")],
-        [asked],
-        pick(settlements, "available"),
-        (to) => [idInQueue(to.lease), envelopeAfter(to)],
-      ),
-      this.#fenced(
-        scripts.discard,
-        ({ stream, started, receipt }) => {
-          const kept = [dead, deadJobs, unique, moved, progress, cancel, counts];
-          return [stream, ...kept, started, this.#receipt(receipt, "discard")];
-        },
-        [asked, this.#limits.deadLettersMax],
-        pick(settlements, "discarded"),
-        (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
-      ),
-    ]);
-    return lost.flat();
-  }
-
-  /** Jobs that completed or were cancelled, each with the record that is kept of it. */
-  #ended<S extends To<"completed" | "cancelled">>(
-    outcome: S["to"],
-    round: ScriptArgument,
-    settlements: readonly S[],
-    recordOf: (settlement: S) => string,
-  ): Promise<readonly Lease[]> {
-    const { unique, moved, done, doneJobs, progress, cancel, counts } = this.#keys;
-    const keys = ({ stream, started, receipt }: StreamKeys) => {
-      return [
-        stream,
-        unique,
-        moved,
-        done,
-        doneJobs,
-        progress,
-        cancel,
-        counts,
-        started,
-        this.#receipt(receipt, outcome),
-      ];
-    };
-    const first = [round, outcome, this.#limits.completedMax];
-    return this.#fenced(scripts.complete, keys, first, settlements, (settlement) => {
-      const { lease } = settlement;
-      const keepMs = keepMsOf(settlement, this.#limits);
-      return [idInQueue(lease), lease.unique ?? "", keepMs, keepMs > 0 ? recordOf(settlement) : ""];
-    });
-  }
-
-  #receipt(receipt: string, step: string): string {
-    return `${receipt}:${this.#owner}:${step}`;
+  settle(settlements: readonly Settlement[], round?: number): Promise<readonly Lease[]> {
+    return settle(this.#leases, this.#limits, settlements, round);
   }
 
   begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
-    const keys = ({ stream, started }: StreamKeys) => [stream, started];
-    return this.#fenced(leaseScripts.begin, keys, [], beginnings, (one) => [markOf(one)]);
+    const keys = ({ stream, started }: StreamKeys) => [stream, started, ...gateKeysFor(beginnings, this.#keys)];
+    const chosen = beginnings.some(hasGates) ? beginAny : leaseScripts.begin;
+    const counting = ({ lease }: Beginning) => (isRated(lease.gates) ? idInQueue(lease) : "");
+    return this.#fenced(chosen, keys, [], beginnings, (one) => [markOf(one), counting(one)]);
   }
 
   renew(tokens: readonly Token[]): Promise<readonly Token[]> {
@@ -163,7 +109,7 @@ export class RedisConsumer implements Consumer {
 
   async promote(max: number): Promise<number | undefined> {
     const { delayed, delayedJobs } = this.#keys;
-    const keys = [delayed, delayedJobs, ...streamKeys(this.#keys)];
+    const keys = [delayed, delayedJobs, ...gateKeys(this.#keys)];
     const nextMs = numberOf(await this.#script("promote jobs", scripts.promote, keys, [max]));
     return nextMs < 0 ? undefined : nextMs;
   }
@@ -194,8 +140,16 @@ export class RedisConsumer implements Consumer {
     let gone: number;
     do gone = numberOf(await this.#script("forget old jobs", pruneDone, [done, doneJobs, dead, deadJobs], args));
     while (gone >= pruneMax);
+    await this.#mend();
     const known = queuesKey(this.#limits.namespace);
     await this.#commands.run("make the queue known", known, (client) => client.sadd(known, this.#queue));
+  }
+
+  async #mend(): Promise<void> {
+    const keys = [this.#keys.delayed, ...gateKeys(this.#keys)];
+    const next = await this.#script("mend gates", mend, keys, [this.#mending.cursor, this.#mending.gate]);
+    const [cursor = "0", gate = ""] = textsOf(next);
+    this.#mending = { cursor, gate };
   }
 
   async close(): Promise<void> {
@@ -213,7 +167,9 @@ export class RedisConsumer implements Consumer {
     const { stream, started } = this.#keys.streams.normal;
     const here = this.#commands.at(stream);
     if (here !== undefined && this.#prepared?.connection === here && this.#prepared.connects === here.connects) return;
-    await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], [this.#owner, "0", "0"]);
+    const args = [this.#owner, "0", "0"];
+    await this.#script("prepare to take jobs", leaseScripts.begin, [stream, started], args);
+    await this.#script("prepare to take jobs", beginAny, [stream, started, ...gateKeys(this.#keys)], args);
     const connection = this.#commands.at(stream);
     if (connection !== undefined) this.#prepared = { connection, connects: connection.connects };
   }
@@ -261,10 +217,6 @@ export class RedisConsumer implements Consumer {
     const availableAtMs = millisecondsOf(entry);
     return leaseOf({ queue: this.#queue, owner: this.#owner, entry, deliveries, mark, availableAtMs, envelope });
   }
-}
-
-function pick<T extends Settlement["to"]>(settlements: readonly Settlement[], ...to: readonly T[]): To<T>[] {
-  return settlements.filter((settlement): settlement is To<T> => (to as readonly string[]).includes(settlement.to));
 }
 
 /** A stream's entry id is the server's clock in milliseconds, then a sequence. */

@@ -13,8 +13,6 @@ import { decodeEnvelope } from "./envelope.ts";
 import {
   type Cancelled,
   cancelledRecord,
-  type Count,
-  counts,
   type Inspector,
   notACursor,
   type Page,
@@ -31,13 +29,16 @@ import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } f
 import { priorities } from "./priorities.ts";
 import {
   clockOf,
+  gateFacts,
   inGroups,
   jobInStream,
   leaseFacts,
+  memberIn,
+  overviewOf,
+  parkedJob,
   payloadBytesOf,
-  type StreamFacts,
-  streamFacts,
 } from "./redis_found.ts";
+import { gateKeys } from "./redis_gate_scripts.ts";
 import * as scripts from "./redis_inspector_scripts.ts";
 import { keysOf, numberOfEntry, priorityOf, type QueueKeys, queuesKey, streamKeys, suffixOf } from "./redis_keys.ts";
 
@@ -61,27 +62,8 @@ export class RedisInspector implements Inspector {
 
   async overview(queue: string): Promise<QueueOverview> {
     const all = this.#keys(queue);
-    const keys = [all.delayed, all.dead, all.done, all.control, all.counts, ...streamKeys(all)];
-    const [late, letters, kept, paused, ...rest] = listOf(await this.#run("count jobs", scripts.overview, keys, []));
-    const normal = streamFacts(rest.slice(0, 4));
-    const high = streamFacts(rest.slice(4, 8));
-    const low = streamFacts(rest.slice(8, 12));
-    const streams = [normal, high, low];
-    const sum = (of: (one: StreamFacts) => number) => streams.reduce((all, one) => all + of(one), 0);
-    const numbers = new Map([["arrived", sum(({ added }) => added)]]);
-    for (const [count, value] of inGroups(rest.slice(12), 2)) numbers.set(textOf(count), numberOf(value));
-    const oldest = Math.min(...streams.map(({ oldestAtMs }) => oldestAtMs));
-    return {
-      waiting: sum(({ waiting }) => waiting),
-      running: sum(({ running }) => running),
-      delayed: numberOf(late),
-      dead: numberOf(letters),
-      done: numberOf(kept),
-      waitingBy: { high: high.waiting, normal: normal.waiting, low: low.waiting },
-      pausedAtMs: paused === "" ? undefined : numberOf(paused),
-      oldestWaitingAtMs: Number.isFinite(oldest) ? oldest : undefined,
-      counts: Object.fromEntries(counts.map((count) => [count, numbers.get(count) ?? 0])) as { [C in Count]: number },
-    };
+    const keys = [all.delayed, all.dead, all.done, all.control, all.counts, all.parkedJobs, ...streamKeys(all)];
+    return overviewOf(listOf(await this.#run("count jobs", scripts.overview, keys, [])));
   }
 
   async page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page> {
@@ -90,6 +72,8 @@ export class RedisInspector implements Inspector {
       case "waiting":
       case "running":
         return this.#streamPage(queue, place, cursor, max);
+      case "parked":
+        return this.#parkedPage(queue, cursor, max);
       case "delayed":
         return this.#sortedPage(queue, place, [delayed, delayedJobs], cursor, max);
       case "dead":
@@ -121,6 +105,16 @@ export class RedisInspector implements Inspector {
     return this.#pageOf(jobs, max);
   }
 
+  async #parkedPage(queue: string, cursor: string | undefined, max: number): Promise<Page> {
+    const { parked, parkedJobs, gated } = this.#keys(queue);
+    const after = cursor === undefined ? "" : memberIn(cursor);
+    const flat = listOf(await this.#run("list jobs", scripts.parkedPage, [parked, parkedJobs, gated], [max, after]));
+    return this.#pageOf(
+      inGroups(flat, 4).map((facts) => parkedJob(queue, facts)),
+      max,
+    );
+  }
+
   async #sortedPage(
     queue: string,
     place: Place,
@@ -147,7 +141,8 @@ export class RedisInspector implements Inspector {
     return { jobs, next: jobs.length < max || last === undefined ? undefined : this.cursorAfter(last) };
   }
 
-  cursorAfter({ place, entry, atMs }: StoredJob): string {
+  cursorAfter({ place, entry, atMs, parkedAs }: StoredJob): string {
+    if (parkedAs !== undefined) return encodeURIComponent(parkedAs);
     return place === "waiting" || place === "running" ? entry : `${atMs}@${entry}`;
   }
 
@@ -156,7 +151,7 @@ export class RedisInspector implements Inspector {
     if (queue === undefined) return undefined;
     const all = this.#keys(queue);
     const { delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel } = all;
-    const keys = [delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, ...streamKeys(all)];
+    const keys = [delayed, delayedJobs, dead, deadJobs, done, doneJobs, progress, cancel, ...gateKeys(all)];
     const inQueue = id.slice(queue.length + 1);
     const [place, at, envelope, note, cancelling, ...lease] = listOf(
       await this.#run("find a job", scripts.find, keys, [inQueue]),
@@ -173,6 +168,7 @@ export class RedisInspector implements Inspector {
       cancelling: cancelling === 1,
       ...(note === "" ? {} : { progress: textOf(note) }),
       ...(place === "running" ? leaseFacts(lease) : {}),
+      ...(place === "parked" ? gateFacts(textOf(lease[0])) : {}),
     };
   }
 
@@ -195,7 +191,7 @@ export class RedisInspector implements Inspector {
     const reply = await this.#run(
       "cancel a job",
       scripts.cancel,
-      [delayed, delayedJobs, unique, done, doneJobs, cancel, counted, progress, ...streamKeys(keys)],
+      [delayed, delayedJobs, unique, done, doneJobs, cancel, counted, progress, ...gateKeys(keys)],
       [id, key, this.#limits.completedAge, cancelledRecord(job), cancellationsMax],
     );
     return textOf(reply);
@@ -254,7 +250,7 @@ export class RedisInspector implements Inspector {
     }
     const { delayed, unique } = keys;
     const from = [keys[place], keys[`${place}Jobs`]];
-    const reply = await this.#run("retry jobs", scripts.retry, [delayed, unique, ...from, ...streamKeys(keys)], args);
+    const reply = await this.#run("retry jobs", scripts.retry, [delayed, unique, ...from, ...gateKeys(keys)], args);
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     return textsOf(reply);
   }

@@ -3,8 +3,9 @@
  * the transitions that workers make.
  */
 import { script } from "../redis/script.ts";
-import { group, streams } from "./redis_lease_scripts.ts";
-import { clock, freeUnique } from "./redis_scripts.ts";
+import { gates } from "./redis_gate_scripts.ts";
+import { clock, group, streams } from "./redis_lease_scripts.ts";
+import { freeUnique } from "./redis_scripts.ts";
 
 const size = `
 local function sizes(envelope)
@@ -104,11 +105,26 @@ end
 return found`);
 
 /**
- * One job, wherever it is. KEYS: delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel, the streams'. ARGV: id.
- * Returns place, entry or score, envelope, progress or '', 1 where it was told to stop; of a running one also owner, ms since its lease was renewed,
- * mark or ''. Or nothing.
+ * Jobs that wait for a place, gate by gate. KEYS: parked, parked:jobs, gated. ARGV: most jobs, member after which to begin or ''. Returns,
+ * flat, of each its member, the head of its envelope, the bytes of its payload, since when.
  */
-export const find = script(`${stream}${streams}${entry}
+export const parkedPage = script(`${size}
+local found = {}
+local start = ARGV[2] == '' and '-' or '(' .. ARGV[2]
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], start, '+', 'BYLEX', 'LIMIT', 0, ARGV[1])) do
+  local id = string.match(member, '\\n%d+\\n(.*)$')
+  local envelope = redis.call('HGET', KEYS[2], id) or ''
+  local since = cjson.decode(redis.call('HGET', KEYS[3], id) or '{"since":0}').since
+  for _, fact in ipairs({member, head(envelope), sizes(envelope), string.format('%.0f', since)}) do found[#found + 1] = fact end
+end
+return found`);
+
+/**
+ * One job, wherever it is. KEYS: delayed, delayed:jobs, dead, dead:jobs, done, done:jobs, progress, cancel, the gates'. ARGV: id.
+ * Returns place, entry or score, envelope, progress or '', 1 where it was told to stop; of a running one also owner, ms since its lease was renewed,
+ * mark or ''; of a parked one also the gate. Or nothing.
+ */
+export const find = script(`${stream}${gates}${entry}
 local id = ARGV[1]
 local progress = redis.call('HGET', KEYS[7], id) or ''
 local cancel = redis.call('HEXISTS', KEYS[8], id)
@@ -119,6 +135,11 @@ if entry then
   local mark = redis.call('HGET', started[letter], number) or before or ''
   return {'running', entry, envelope, progress, cancel, lease[2], lease[3], mark}
 end
+local waits = redis.call('HGET', parkedJobs, id)
+if waits then
+  local record = recordOf(id)
+  return {'parked', string.format('%.0f', record.since), waits, progress, cancel, record.at}
+end
 for i, place in ipairs({'delayed', 'dead', 'done'}) do
   local score = redis.call('ZSCORE', KEYS[2 * i - 1], id)
   if score then return {place, score, redis.call('HGET', KEYS[2 * i], id) or '', progress, cancel} end
@@ -126,15 +147,17 @@ end
 return {}`);
 
 /**
- * available | scheduled | retryable → cancelled; a running one is put on the list of those that are to stop. KEYS: delayed, delayed:jobs,
- * unique, done, done:jobs, cancel, counts, progress, the streams'. ARGV: id, unique key or '', how long it is kept in ms, its record, most on
+ * available (parked too) | scheduled | retryable → cancelled; a running one is put on the list of those that are to stop. KEYS: delayed, delayed:jobs,
+ * unique, done, done:jobs, cancel, counts, progress, the gates'. ARGV: id, unique key or '', how long it is kept in ms, its record, most on
  * the list. Returns cancelled, cancelling, busy or gone. How many are kept is the workers' to say: prune.
  */
-export const cancel = script(`${clock}${freeUnique}${stream}${streams}${entry}
+export const cancel = script(`${freeUnique}${stream}${gates}${entry}
 local id = ARGV[1]
 local entry, stream, number = entryOf(id)
 if redis.call('ZREM', KEYS[1], id) == 1 then
   redis.call('HDEL', KEYS[2], id)
+elseif redis.call('HEXISTS', parkedJobs, id) == 1 then
+  redis.call('HDEL', parkedJobs, id)
 elseif not entry then
   return 'gone'
 elseif pendingAt(stream, number) then
@@ -146,6 +169,7 @@ else
   redis.call('XDEL', stream, number)
   redis.call('HDEL', moved, id)
 end
+leaveGates(id, false)
 free(KEYS[3], ARGV[2], id)
 redis.call('HDEL', KEYS[6], id)
 redis.call('HDEL', KEYS[8], id)
@@ -155,12 +179,12 @@ redis.call('HSET', KEYS[5], id, ARGV[4])
 return 'cancelled'`);
 
 /**
- * retryable | scheduled | cancelled | discarded → available. KEYS: delayed, unique, sorted set and hash that hold them, the streams'.
+ * retryable | scheduled | cancelled | discarded → available. KEYS: delayed, unique, sorted set and hash that hold them, the gates'.
  * ARGV: most jobs the queue may hold, then of each job id, its score when it was looked at, unique key or '', amended envelope.
  * Returns of each retried, duplicate or changed; or the number of jobs the queue holds, when there is no room for all.
  */
-export const retry = script(`${streams}
-local held = inStreams() + redis.call('ZCARD', KEYS[1])
+export const retry = script(`${gates}
+local held = available() + redis.call('ZCARD', KEYS[1])
 if held + (#ARGV - 1) / 4 > tonumber(ARGV[1]) then return held end
 local outcomes = {}
 for i = 2, #ARGV, 4 do
@@ -171,7 +195,7 @@ for i = 2, #ARGV, 4 do
   else
     redis.call('ZREM', KEYS[3], id)
     redis.call('HDEL', KEYS[4], id)
-    redis.call('HSET', moved, id, append(ARGV[i + 3]))
+    pass(id, ARGV[i + 3])
     if unique ~= '' then redis.call('HSET', KEYS[2], unique, id) end
     outcomes[#outcomes + 1] = 'retried'
   end
@@ -208,12 +232,12 @@ if excess > 0 then forget(KEYS[1], KEYS[2], redis.call('ZRANGE', KEYS[1], 0, exc
 return gone`);
 
 /**
- * Where jobs are, in numbers. KEYS: delayed, dead, done, control, counts, the streams'. Returns delayed, dead, done, since when it is paused
- * or '', then of each stream (normal, high, low) entries, running, entry of the oldest that waits or '', entries ever added, then counts as
+ * Where jobs are, in numbers. KEYS: delayed, dead, done, control, counts, parked:jobs, the streams'. Returns delayed, dead, done, parked, since when
+ * it is paused or '', then of each stream (normal, high, low) entries, running, entry of the oldest that waits or '', entries ever added, then counts as
  * name, value.
  */
 export const overview = script(`${stream}${streams}
-local found = {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), redis.call('HGET', KEYS[4], 'paused') or ''}
+local found = {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), redis.call('HLEN', KEYS[6]), redis.call('HGET', KEYS[4], 'paused') or ''}
 for _, letter in ipairs({'', 'h', 'l'}) do
   local pending = redis.pcall('XPENDING', streams[letter], '${group}')
   local oldest = redis.call('XRANGE', streams[letter], '(' .. lastDelivered(streams[letter]), '+', 'COUNT', 1)[1]

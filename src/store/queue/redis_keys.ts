@@ -27,6 +27,11 @@ export interface QueueKeys {
   readonly cancel: string;
   readonly control: string;
   readonly counts: string;
+  readonly gated: string;
+  readonly places: string;
+  readonly windows: string;
+  readonly parked: string;
+  readonly parkedJobs: string;
 }
 
 export function keysOf(namespace: string, queue: string): QueueKeys {
@@ -52,6 +57,11 @@ export function keysOf(namespace: string, queue: string): QueueKeys {
     cancel: `${tag}:cancel`,
     control: `${tag}:control`,
     counts: `${tag}:counts`,
+    gated: `${tag}:gated`,
+    places: `${tag}:places`,
+    windows: `${tag}:windows`,
+    parked: `${tag}:parked`,
+    parkedJobs: `${tag}:parked:jobs`,
   };
 }
 

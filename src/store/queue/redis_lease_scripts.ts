@@ -6,6 +6,12 @@ import { script } from "../redis/script.ts";
 
 export const group = "workers";
 
+export const clock = `
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`;
+
 /**
  * The last keys of a script that looks through the streams or adds to them, as redis_keys.ts lists them: stream and started of each
  * priority, then moved. An entry is written with a letter behind it that says which stream it is in: h, l, or none for normal.
@@ -51,19 +57,22 @@ local function leave(moved, started, entry, id)
 end`;
 
 /**
- * running, begun. KEYS: stream, started. ARGV: owner, first, last, then of each lease entry, deliveries, mark. Returns lost entries. Whoever takes the
- * job over finds the mark.
+ * running, begun. KEYS: stream, started. ARGV: owner, first, last, then of each lease entry, deliveries, mark, id where a gate counts
+ * attempts or ''. Returns lost entries. Whoever takes the job over finds the mark.
  */
-export const begin = script(`${fence}
+export const beginning = (gates: string, note: string) =>
+  script(`${fence}${gates}
 local lost, marks = {}, {}
-for i = 4, #ARGV, 3 do
+for i = 4, #ARGV, 4 do
   if ours(ARGV[i], ARGV[i + 1]) then
     marks[#marks + 1] = ARGV[i]
     marks[#marks + 1] = ARGV[i + 2]
+    ${note}
   else lost[#lost + 1] = ARGV[i] end
 end
 if #marks > 0 then redis.call('HSET', KEYS[2], unpack(marks)) end
 return lost`);
+export const begin = beginning("", "");
 
 /**
  * running → available, of what was not begun (hand back). KEYS: stream, started, moved. ARGV: owner, first, last, then of each lease entry, deliveries.

@@ -9,16 +9,16 @@
  *      {NAMESPACE:leader}   who leads, for as long as its lease
  */
 import { script } from "../redis/script.ts";
-import { streams } from "./redis_lease_scripts.ts";
-import { clock } from "./redis_scripts.ts";
+import { gates } from "./redis_gate_scripts.ts";
+import { clock } from "./redis_lease_scripts.ts";
 
 /**
- * → available | scheduled, once. KEYS: delayed, delayed:jobs, unique, known, ticks, the streams'. ARGV: most jobs the queue may hold, most ids
+ * → available | scheduled, once. KEYS: delayed, delayed:jobs, unique, known, ticks, the gates'. ARGV: most jobs the queue may hold, most ids
  * remembered, for how many ms, then of each job its id, envelope, delay in ms, unique key or '', schedule or '', tick in ms. Returns 1
  * for each that is new, else 0; or the number of jobs the queue holds, when there is no room for all.
  */
-export const enqueueOnce = script(`${clock}${streams}
-local held = inStreams() + redis.call('ZCARD', KEYS[1])
+export const enqueueOnce = script(`${gates}
+local held = available() + redis.call('ZCARD', KEYS[1])
 if held + (#ARGV - 3) / 6 > tonumber(ARGV[1]) then return held end
 local moment = now()
 local function isNew(id, schedule, tick)
@@ -34,7 +34,7 @@ for i = 4, #ARGV, 6 do
   local fresh = isNew(id, ARGV[i + 4], ARGV[i + 5])
   if fresh and unique ~= '' then fresh = redis.call('HSETNX', KEYS[3], unique, id) == 1 end
   if fresh and delay == 0 then
-    redis.call('HSET', moved, id, append(envelope))
+    pass(id, envelope)
   elseif fresh then
     redis.call('ZADD', KEYS[1], moment + delay, id)
     redis.call('HSET', KEYS[2], id, envelope)

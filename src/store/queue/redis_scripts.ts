@@ -20,15 +20,10 @@
  * Looking at jobs and steering them is redis_inspector_scripts.ts.
  * There is no key for a single job, and the stream is never trimmed: an entry is deleted with its outcome.
  */
-import { script } from "../redis/script.ts";
-import { fence, group, letter, streams } from "./redis_lease_scripts.ts";
+import { type Script, script } from "../redis/script.ts";
+import { gates } from "./redis_gate_scripts.ts";
+import { clock, fence, group, letter } from "./redis_lease_scripts.ts";
 import { receipted } from "./redis_receipts.ts";
-
-export const clock = `
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end`;
 
 /** A unique key is free again once the job that holds it has its outcome; a later holder is left alone. */
 export const freeUnique = `
@@ -61,25 +56,28 @@ local function forgetNotes(progress, cancel, ids)
 end`;
 
 /**
- * → available | scheduled. KEYS: delayed, delayed:jobs, unique, sequence, the streams'. ARGV: most jobs the queue may hold, then of each job
- * its envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for all.
- * A delayed envelope gets its id spliced in behind its first brace; others take the id of their entry.
+ * → available | scheduled. KEYS: delayed, delayed:jobs, unique, the gates'. ARGV: most jobs the queue may hold, then of each job its
+ * envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for all.
+ * An envelope that is not put into a stream at once gets its id spliced in behind its first brace; others take the id of their entry.
  */
-export const enqueue = script(`${clock}${streams}
-local held = inStreams() + redis.call('ZCARD', KEYS[1])
+const enqueueing = (makeAvailable: string) =>
+  script(`${gates}
+local held = available() + redis.call('ZCARD', KEYS[1])
 local ids = {tostring(held)}
 if held + (#ARGV - 1) / 3 > tonumber(ARGV[1]) then return ids end
+local moment = now()
+local function under(id, envelope) return '{"id":"' .. id .. '",' .. string.sub(envelope, 2) end
+local function newId() return string.format('%.0f-d%.0f', moment, redis.call('INCR', sequence)) end
 for i = 2, #ARGV, 3 do
   local envelope, delay, unique = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local id = unique ~= '' and redis.call('HGET', KEYS[3], unique)
   if not id then
     if delay == 0 then
-      id = append(envelope)
+      ${makeAvailable}
     else
-      local moment = now()
-      id = string.format('%.0f-d%d', moment, redis.call('INCR', KEYS[4]))
+      id = newId()
       redis.call('ZADD', KEYS[1], moment + delay, id)
-      redis.call('HSET', KEYS[2], id, '{"id":"' .. id .. '",' .. string.sub(envelope, 2))
+      redis.call('HSET', KEYS[2], id, under(id, envelope))
     end
     if unique ~= '' then redis.call('HSET', KEYS[3], unique, id) end
   end
@@ -87,26 +85,54 @@ for i = 2, #ARGV, 3 do
 end
 return ids`);
 
-/** scheduled | retryable → available. KEYS: delayed, delayed:jobs, the streams'. ARGV: most jobs. Returns ms to the next due one, or -1. */
-export const promote = script(`${clock}${streams}
+/** Of jobs with neither gates nor a priority: they are the many. */
+export const enqueue = enqueueing("id = redis.call('XADD', streams[''], '*', 'job', envelope)");
+export const enqueueAny = enqueueing(`if gatesOf(envelope) then
+        id = newId()
+        pass(id, under(id, envelope))
+      else id = append(envelope) end`);
+
+/**
+ * scheduled | retryable → available; and what time gives back of gates. KEYS: delayed, delayed:jobs, the gates'. ARGV: most jobs. Returns
+ * ms to the next that is due, or -1.
+ */
+export const promote = script(`${gates}
 local moment = now()
+freeWindows()
 local due = redis.call('ZRANGE', KEYS[1], '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[1])
 for _, id in ipairs(due) do
   local envelope = redis.call('HGET', KEYS[2], id)
-  if envelope then redis.call('HSET', moved, id, append(envelope)) end
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
+  if envelope then pass(id, envelope) end
 end
-local nextDue = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if not nextDue[2] then return -1 end
-return math.max(0, math.ceil(nextDue[2] - moment))`);
+local nextDue = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+local nextFree = redis.call('EXISTS', parked) == 1 and redis.call('ZRANGE', windows, 0, 0, 'WITHSCORES')[2]
+if not nextDue and not nextFree then return -1 end
+return math.max(0, math.ceil(math.min(nextDue or math.huge, nextFree or math.huge) - moment))`);
+
+/** What a script that ends or delays jobs does about their gates. */
+interface GateSteps {
+  /** Functions of Lua, `now` among them. */
+  readonly gates: string;
+  readonly leave: (keep: boolean) => string;
+}
+
+/** Of one script two: for jobs without gates, who are the many, and, with the gates' keys behind its own, for any. */
+function variants(make: (steps: GateSteps) => Script): { readonly plain: Script; readonly any: Script } {
+  return {
+    plain: make({ gates: clock, leave: () => "" }),
+    any: make({ gates, leave: (keep) => `leaveGates(id, ${keep})` }),
+  };
+}
 
 /**
  * running → completed | cancelled. KEYS: stream, unique, moved, done, done:jobs, progress, cancel, counts, started. ARGV: owner,
  * first, last, outcome, most kept, then of each lease entry, deliveries, id, unique key or '', how long it is kept in ms (0: not at all), its record. Returns
  * lost entries. What can be one command for the batch is one: every job comes through here.
  */
-export const complete = receipted(`${fence}${clock}${freeUnique}${keepDone}${forgetNotes}
+const completing = ({ gates, leave }: GateSteps) =>
+  receipted(`${fence}${gates}${freeUnique}${keepDone}${forgetNotes}
 local lost, left, ended, scores, records = {}, {}, {}, {}, {}
 local moment = now()
 for i = 6, #ARGV, 6 do
@@ -131,13 +157,16 @@ redis.call('HDEL', KEYS[9], unpack(left))
 redis.call('HINCRBY', KEYS[8], ARGV[4], #ended)
 forgetNotes(KEYS[6], KEYS[7], ended)
 keepDone(KEYS[4], KEYS[5], tonumber(ARGV[5]), scores, records)
+for _, id in ipairs(ended) do ${leave(false)} end
 return lost`);
+export const complete = variants(completing);
 
 /**
  * running → retryable (retry) | scheduled (postpone). KEYS: stream, delayed, delayed:jobs, moved, counts, started. ARGV: owner, first, last, then of each
  * lease entry, deliveries, id, delay in ms, amended envelope, 1 where it counts as retried. Returns lost entries.
  */
-export const delay = receipted(`${fence}${clock}
+const delaying = ({ gates, leave }: GateSteps) =>
+  receipted(`${fence}${gates}
 local lost = {}
 for i = 4, #ARGV, 6 do
   local id = ARGV[i + 2]
@@ -146,9 +175,11 @@ for i = 4, #ARGV, 6 do
     redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
     redis.call('HINCRBY', KEYS[5], 'retried', ARGV[i + 5])
+    ${leave(true)}
   else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);
+export const delay = variants(delaying);
 
 /**
  * running → available (release). KEYS: stream, moved, started. ARGV: owner, first, last, then of each lease entry, deliveries, id, amended envelope. Returns
@@ -169,7 +200,8 @@ return lost`);
  * running → discarded. KEYS: stream, dead, dead:jobs, unique, moved, progress, cancel, counts, started. ARGV: owner, first, last, most dead letters kept,
  * then of each lease entry, deliveries, id, unique key or '', amended envelope. Returns lost entries. The oldest dead letters make room.
  */
-export const discard = receipted(`${fence}${clock}${freeUnique}${forgetNotes}
+const discarding = ({ gates, leave }: GateSteps) =>
+  receipted(`${fence}${gates}${freeUnique}${forgetNotes}
 local lost, ended = {}, {}
 for i = 5, #ARGV, 5 do
   local entry, id = ARGV[i], ARGV[i + 2]
@@ -179,6 +211,7 @@ for i = 5, #ARGV, 5 do
     redis.call('ZADD', KEYS[2], now(), id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
     ended[#ended + 1] = id
+    ${leave(false)}
   else lost[#lost + 1] = entry end
 end
 if #ended > 0 then redis.call('HINCRBY', KEYS[8], 'discarded', #ended) end
@@ -189,6 +222,7 @@ if excess > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, excess - 1)
 end
 return lost`);
+export const discard = variants(discarding);
 
 /** How far running jobs are. KEYS: stream, progress. ARGV: owner, first, last, then of each lease entry, deliveries, id, value. Returns lost entries. */
 export const report = script(`${fence}

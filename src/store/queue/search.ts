@@ -7,8 +7,8 @@ import {
   type JobSummary,
   notACursor,
   type Place,
-  placeOf,
   places,
+  placesOf,
   type StoredJob,
   summaryOf,
 } from "./inspect.ts";
@@ -45,7 +45,7 @@ export async function search(
   const start = cursor === undefined ? undefined : readCursor(cursor);
   const jobs: JobSummary[] = [];
   let scanned = 0;
-  const stretches = queues.flatMap((queue) => placesOf(filter).map((place) => ({ queue, place })));
+  const stretches = queues.flatMap((queue) => placesIn(filter).map((place) => ({ queue, place })));
   const first = start ? stretches.findIndex((one) => one.queue === start.queue && one.place === start.place) : 0;
   if (first < 0) throw new RangeError("the cursor is of another search");
   for (const [index, { queue, place }] of stretches.slice(first).entries()) {
@@ -73,8 +73,10 @@ export function matches({ states, name, idPrefix, olderThanMs }: Filter, job: Jo
   );
 }
 
-function placesOf({ states }: Filter): readonly Place[] {
-  return states.length === 0 ? places : places.filter((place) => states.some((state) => placeOf[state] === place));
+function placesIn({ states }: Filter): readonly Place[] {
+  return states.length === 0
+    ? places
+    : places.filter((place) => states.some((state) => placesOf[state].includes(place)));
 }
 
 function cursorAt(inspector: Inspector, job: StoredJob): string {

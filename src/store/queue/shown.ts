@@ -3,6 +3,8 @@
  * same on the command line and on a worker's page. Finding it is inspect.ts.
  */
 import { redact, redactUrls } from "../../std/redact.ts";
+import { formatDuration } from "../../std/units.ts";
+import type { Gate } from "./gates.ts";
 import type { JobDetails, JobSummary, QueueOverview } from "./inspect.ts";
 
 export interface ShownJob {
@@ -17,11 +19,13 @@ export interface ShownJob {
   readonly reason: string | undefined;
   /** Absent: normal. */
   readonly priority: string | undefined;
+  /** The gate at which it waits for a place. */
+  readonly waitsFor: string | undefined;
   readonly payloadBytes: number;
 }
 
 export function shownSummary(job: JobSummary): ShownJob {
-  const { id, queue, name, state, attempts, atMs, enqueuedAtMs, reason, priority, payloadBytes } = job;
+  const { id, queue, name, state, attempts, atMs, enqueuedAtMs, reason, priority, waitsFor, payloadBytes } = job;
   return {
     id,
     queue,
@@ -32,6 +36,7 @@ export function shownSummary(job: JobSummary): ShownJob {
     enqueuedAt: enqueuedAtMs === undefined ? undefined : timeText(enqueuedAtMs),
     reason: reason === undefined ? undefined : redactUrls(reason),
     priority: priority === "normal" ? undefined : priority,
+    waitsFor,
     payloadBytes,
   };
 }
@@ -40,6 +45,7 @@ export function shownDetails(job: JobDetails) {
   return {
     ...shownSummary(job),
     unique: job.unique,
+    gates: job.gates.length === 0 ? undefined : job.gates.map(gateText).join(", "),
     worker: job.owner,
     cancelling: job.cancelling || undefined,
     durationMs: job.durationMs,
@@ -62,6 +68,10 @@ export function shownQueue(queue: string, overview: QueueOverview) {
     pausedAt: pausedAtMs === undefined ? undefined : timeText(pausedAtMs),
     oldestWaitingAt: oldestWaitingAtMs === undefined ? undefined : timeText(oldestWaitingAtMs),
   };
+}
+
+function gateText({ name, max, per }: Gate): string {
+  return `${name} (${max}${per === undefined ? "" : ` in ${formatDuration(per)}`})`;
 }
 
 /** Text that is no JSON, as another program may have enqueued it, is shown as it is. */

@@ -12,6 +12,7 @@ import { partlyEnqueued, queueFull, type QueueLimits } from "./limits.ts";
 import type { Consumer, DeadLetter, Keeper, NewJob, OnceJob, Queue, QueueState, QueueStats, Ticks } from "./queue.ts";
 import { SqliteConsumer } from "./sqlite_consumer.ts";
 import * as depth from "./sqlite_depth.ts";
+import * as gates from "./sqlite_gates.ts";
 import { SqliteInspector } from "./sqlite_inspector.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as once from "./sqlite_once.ts";
@@ -29,8 +30,8 @@ export class SqliteQueue implements Queue {
     this.#store = new SqliteStore(
       pathOfFileUrl(url),
       statements.schema + depth.schema + once.schema + kept.schema,
-      statements.columns,
-      statements.laterSchema,
+      [...statements.columns, ...gates.columns],
+      statements.laterSchema + gates.schema,
     );
     this.#limits = limits;
     this.inspector = new SqliteInspector(this.#store, limits);
@@ -100,7 +101,10 @@ export class SqliteQueue implements Queue {
   }
 
   async stats(queue: string): Promise<QueueStats> {
-    return this.#store.run("count jobs", (database) => depth.depthOf(database, this.#name(queue)));
+    return this.#store.run("count jobs", (database) => {
+      const { waiting, delayed, running, dead } = depth.depthOf(database, this.#name(queue));
+      return { waiting, delayed, running, dead };
+    });
   }
 
   async deadLetters(queue: string, max: number): Promise<readonly DeadLetter[]> {
@@ -161,17 +165,13 @@ function holderOf(database: Database, name: string, { unique }: NewJob): StoredJ
 
 function insertRow(database: Database, name: string, job: NewJob): number {
   const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
-  const state = delayMs === 0 ? "available" : "scheduled";
   const now = Date.now();
-  const row = database
-    .query<{ id: number }, [string, string, number, string | null, string, string]>(statements.enqueue)
-    .get(
-      name,
-      state,
-      now + delayMs,
-      job.unique ?? null,
-      encodeEnvelope({ ...job, enqueuedAtMs: now }),
-      job.priority ?? "normal",
-    );
-  return row!.id;
+  const envelope = encodeEnvelope({ ...job, enqueuedAtMs: now });
+  const gateCount = job.gates?.length ?? 0;
+  const state = delayMs === 0 && gateCount === 0 ? "available" : "scheduled";
+  const { id } = database
+    .query<{ id: number }, [string, string, number, string | null, string, string, number]>(statements.enqueue)
+    .get(name, state, now + delayMs, job.unique ?? null, envelope, job.priority ?? "normal", gateCount)!;
+  if (delayMs === 0 && gateCount > 0) gates.pass(database, name, { id, envelope, passed: 0 });
+  return id;
 }

@@ -10,6 +10,7 @@ import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } 
 import type { QueueLimits } from "./limits.ts";
 import { priorities, type Priority, Turns } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
+import * as gates from "./sqlite_gates.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
 
@@ -44,6 +45,8 @@ export class SqliteConsumer implements Consumer {
   readonly #limits: QueueLimits;
   readonly #turns = new Turns();
   #addedSinceTrim = 0;
+  /** The gate after which mending goes on. */
+  #mendedAt = "";
 
   constructor(store: SqliteStore, queue: string, name: string, owner: string, limits: QueueLimits) {
     this.#store = store;
@@ -117,6 +120,7 @@ export class SqliteConsumer implements Consumer {
       case "discarded": {
         const ours = database.query(statements.discard).run(...token, now, envelopeAfter(settlement)).changes > 0;
         if (ours) kept.forgetOrders(database, this.#name, idInQueue(lease));
+        if (ours) this.#leaveGates(database, lease, false);
         return ours;
       }
       case "available":
@@ -124,7 +128,9 @@ export class SqliteConsumer implements Consumer {
       case "scheduled":
       case "retryable": {
         const due = now + Math.ceil(settlement.delayMs);
-        return database.query(statements.putBack).run(...token, to, due, envelopeAfter(settlement)).changes > 0;
+        const ours = database.query(statements.putBack).run(...token, to, due, envelopeAfter(settlement)).changes > 0;
+        if (ours) this.#leaveGates(database, lease, true);
+        return ours;
       }
     }
   }
@@ -132,7 +138,10 @@ export class SqliteConsumer implements Consumer {
   #end(database: Database, settlement: Extract<Settlement, { to: "completed" | "cancelled" }>): boolean {
     const { lease } = settlement;
     const id = idInQueue(lease);
+    const [row] = this.#fence(lease);
+    const left = lease.gates.length > 0 ? gates.heldBy(database, row) : [];
     if (database.query(statements.complete).run(...this.#fence(lease)).changes === 0) return false;
+    gates.admit(database, this.#name, left);
     const keepMs = keepMsOf(settlement, this.#limits);
     if (keepMs > 0) {
       const record = settlement.to === "completed" ? completedRecord(settlement) : envelopeAfter(settlement);
@@ -142,12 +151,25 @@ export class SqliteConsumer implements Consumer {
     return true;
   }
 
+  /** Of a job that is not at an end. */
+  #leaveGates(database: Database, lease: Lease, keep: boolean): void {
+    const [row] = this.#fence(lease);
+    if (lease.gates.length > 0) gates.leave(database, this.#name, row, lease.gates, keep);
+  }
+
   async begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
     return this.#store.transaction("begin jobs", (database) =>
-      beginnings
-        .filter((one) => database.query(statements.begin).run(...this.#fence(one.lease), markOf(one)).changes === 0)
-        .map(({ lease }) => lease),
+      beginnings.filter((one) => !this.#begin(database, one)).map(({ lease }) => lease),
     );
+  }
+
+  /** False where the lease is no longer ours. */
+  #begin(database: Database, one: Beginning): boolean {
+    const { lease } = one;
+    const token = this.#fence(lease);
+    if (database.query(statements.begin).run(...token, markOf(one)).changes === 0) return false;
+    if (lease.gates.length > 0) gates.noteBegin(database, this.#name, token[0], lease.gates);
+    return true;
   }
 
   async renew(tokens: readonly Token[]): Promise<readonly Token[]> {
@@ -184,16 +206,23 @@ export class SqliteConsumer implements Consumer {
   }
 
   async promote(max: number): Promise<number | undefined> {
-    return this.#store.run("promote jobs", (database) => {
-      const next = () =>
-        database.query<{ at: number | null }, [string]>(statements.nextDue).get(this.#name)?.at ?? null;
-      const due = next();
-      if (due === null) return undefined;
-      if (due > Date.now()) return due - Date.now();
+    const next = () => this.#store.run("look for due jobs", (database) => this.#nextAt(database));
+    const nextAt = next();
+    if (nextAt === undefined) return undefined;
+    if (nextAt > Date.now()) return nextAt - Date.now();
+    this.#store.transaction("promote jobs", (database) => {
       database.query(statements.promote).run(this.#name, Date.now(), max);
-      const then = next();
-      return then === null ? undefined : Math.max(0, then - Date.now());
+      gates.promote(database, this.#name, max);
     });
+    const then = next();
+    return then === undefined ? undefined : Math.max(0, then - Date.now());
+  }
+
+  /** When a job is due, or a place is free that some job waits for. */
+  #nextAt(database: Database): number | undefined {
+    const due = database.query<{ at: number | null }, [string]>(statements.nextDue).get(this.#name)?.at ?? undefined;
+    const free = gates.nextFreeAt(database, this.#name);
+    return due === undefined || free === undefined ? (due ?? free) : Math.min(due, free);
   }
 
   async orders(): Promise<Orders> {
@@ -216,6 +245,7 @@ export class SqliteConsumer implements Consumer {
     this.#store.transaction("forget old jobs", (database) => {
       kept.prune(database, this.#name, this.#limits.deadLettersAge, pruneMax);
       kept.trimDone(database, this.#name, this.#limits.completedMax);
+      this.#mendedAt = gates.mend(database, this.#name, this.#mendedAt);
       // A queue is known by its counts.
       kept.makeKnown(database, this.#name);
     });

@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 
 import type { QueueStats } from "./queue.ts";
 
-/** A file that has jobs and no count yet is counted once. */
+/** Of scheduled ones, those that are parked are counted once more, by sqlite_gates.ts. A file that has jobs and no count yet is counted once. */
 export const schema = `
 CREATE TABLE IF NOT EXISTS queue_depth (queue TEXT NOT NULL, state TEXT NOT NULL, jobs INTEGER NOT NULL, PRIMARY KEY (queue, state)) WITHOUT ROWID;
 INSERT INTO queue_depth (queue, state, jobs)
@@ -24,15 +24,17 @@ END;
 `;
 
 const byState = "SELECT state, jobs FROM queue_depth WHERE queue = ?1";
-const alive = "SELECT coalesce(sum(jobs), 0) AS jobs FROM queue_depth WHERE queue = ?1 AND state <> 'discarded'";
+const alive =
+  "SELECT coalesce(sum(jobs), 0) AS jobs FROM queue_depth WHERE queue = ?1 AND state NOT IN ('discarded', 'parked')";
 
 /** `queue` with its namespace. */
-export function depthOf(database: Database, queue: string): QueueStats {
+export function depthOf(database: Database, queue: string): QueueStats & { readonly parked: number } {
   const rows = database.query<{ state: string; jobs: number }, [string]>(byState).all(queue);
   const of = (state: string) => rows.find((row) => row.state === state)?.jobs ?? 0;
   return {
     waiting: of("available"),
-    delayed: of("scheduled") + of("retryable"),
+    parked: of("parked"),
+    delayed: of("scheduled") + of("retryable") - of("parked"),
     running: of("running"),
     dead: of("discarded"),
   };

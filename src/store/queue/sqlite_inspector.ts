@@ -22,6 +22,7 @@ import {
 import { startsOf } from "./lease.ts";
 import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } from "./limits.ts";
 import * as depth from "./sqlite_depth.ts";
+import * as gates from "./sqlite_gates.ts";
 import * as kept from "./sqlite_kept.ts";
 import * as statements from "./sqlite_statements.ts";
 
@@ -31,15 +32,18 @@ interface Row {
   readonly at: number;
   readonly owner: string | null;
   readonly mark: string;
+  /** Where it is parked. */
+  readonly gate: string | null;
   readonly envelope: string;
   readonly bytes: number;
 }
 
-const states: { readonly [P in Exclude<Place, "done">]: string } = {
-  waiting: "'available'",
-  running: "'running'",
-  delayed: "'scheduled', 'retryable'",
-  dead: "'discarded'",
+const rowsOf: { readonly [P in Exclude<Place, "done">]: string } = {
+  waiting: "state = 'available'",
+  running: "state = 'running'",
+  parked: "gate IS NOT NULL",
+  delayed: "state IN ('scheduled', 'retryable') AND gate IS NULL",
+  dead: "state = 'discarded'",
 };
 const placeOfState = { available: "waiting", running: "running", scheduled: "delayed", retryable: "delayed" } as const;
 
@@ -91,10 +95,13 @@ export class SqliteInspector implements Inspector {
   async page(queue: string, place: Place, cursor: string | undefined, max: number): Promise<Page> {
     const down = place === "dead" || place === "done";
     const [at = down ? Number.MAX_SAFE_INTEGER : -1, id] = sortedCursor(cursor);
-    const from =
-      place === "done" ? `${doneRows} WHERE queue = ?1` : `job WHERE queue = ?1 AND state IN (${states[place]})`;
+    const from = place === "done" ? `${doneRows} WHERE queue = ?1` : `job WHERE queue = ?1 AND ${rowsOf[place]}`;
+    // The time of a parked one is never.
+    const sorted = place === "parked" ? "available_at" : "at";
     const [beyond, order] = down ? ["<", "DESC"] : [">", "ASC"];
-    const text = `SELECT id, state, at, owner, mark, ${brief} FROM ${from} AND (at, id) ${beyond} (?2, ?3) ORDER BY at ${order}, id ${order} LIMIT ?4`;
+    const text = `
+      SELECT id, state, ${sorted} AS at, owner, mark, gate, ${brief} FROM ${from}
+      AND (${sorted}, id) ${beyond} (?2, ?3) ORDER BY ${sorted} ${order}, id ${order} LIMIT ?4`;
     const after = place === "done" || id === "" ? id : Number(id);
     const rows = this.#store.run("list jobs", (database) =>
       database
@@ -125,7 +132,7 @@ export class SqliteInspector implements Inspector {
     const value = "SELECT value FROM job_progress WHERE queue = ?1 AND id = ?2";
     const progress = database.query<{ value: string }, [string, string]>(value).get(name, id)?.value;
     const cancelling = database.query("SELECT 1 FROM job_cancel WHERE queue = ?1 AND id = ?2").get(name, id) !== null;
-    const place = row.state === "done" ? "done" : (placeOfState[row.state as keyof typeof placeOfState] ?? "dead");
+    const place = placeOfRow(row);
     return { ...storedJob(queue, place, row), cancelling, ...(progress === undefined ? {} : { progress }) };
   }
 
@@ -152,7 +159,9 @@ export class SqliteInspector implements Inspector {
       database.query("INSERT OR IGNORE INTO job_cancel (queue, id) VALUES (?1, ?2)").run(name, id);
       return "cancelling";
     }
+    const left = gates.heldBy(database, job.entry);
     database.query("DELETE FROM job WHERE id = ?1").run(job.entry);
+    gates.admit(database, name, left);
     kept.keepDone(database, name, id, Date.now() + this.#limits.completedAge, cancelledRecord(job));
     kept.forgetOrders(database, name, id);
     kept.add(database, name, "cancelled", 1);
@@ -171,20 +180,29 @@ export class SqliteInspector implements Inspector {
     const refused = refusedRetry(job);
     if (refused !== undefined || job === undefined) return refused ?? "unknown";
     const name = this.#name(job.queue);
-    const { id = job.entry, unique = null, priority } = decodeEnvelope(job.envelope);
+    const { unique = null } = decodeEnvelope(job.envelope);
     const holder =
       unique === null ? null : database.query<Row, [string, string]>(statements.findUnique).get(name, unique);
     if (holder !== null && String(holder.id) !== job.entry) return "duplicate";
     const again = retriedEnvelope(job);
     const now = Date.now();
-    if (job.place === "done") {
-      database.query("DELETE FROM job_done WHERE queue = ?1 AND id = ?2").run(name, id);
-      const row = database
-        .query<{ id: number }, [string, string, number, string | null, string, string]>(statements.enqueue)
-        .get(name, "available", now, unique, again, priority);
-      kept.noteEntry(database, name, id, row!.id);
-    } else database.query(statements.retry).run(job.entry, now, unique, again);
+    const entry = job.place === "done" ? this.#restore(database, job, again) : job.entry;
+    if (job.place !== "done") database.query(statements.retry).run(entry, now, unique, again);
+    const limited = decodeEnvelope(again).gates.length > 0;
+    if (limited) gates.pass(database, name, database.query<gates.Row, [string]>(gates.row).get(entry)!);
     return "retried";
+  }
+
+  /** Makes a row again of a job that was cancelled. */
+  #restore(database: Database, { queue, entry }: StoredJob, envelope: string): string {
+    const name = this.#name(queue);
+    const { id = entry, unique = null, priority, gates: limits } = decodeEnvelope(envelope);
+    database.query("DELETE FROM job_done WHERE queue = ?1 AND id = ?2").run(name, id);
+    const row = database
+      .query<{ id: number }, [string, string, number, string | null, string, string, number]>(statements.enqueue)
+      .get(name, "available", Date.now(), unique, envelope, priority, limits.length)!;
+    kept.noteEntry(database, name, id, row.id);
+    return String(row.id);
   }
 
   async discard(queue: string, ids: readonly string[]): Promise<readonly boolean[]> {
@@ -217,15 +235,22 @@ export class SqliteInspector implements Inspector {
   }
 }
 
-const doneRows = "(SELECT queue, id, 'done' AS state, until AS at, NULL AS owner, '' AS mark, envelope FROM job_done)";
+const doneRows =
+  "(SELECT queue, id, 'done' AS state, until AS at, NULL AS owner, '' AS mark, NULL AS gate, envelope FROM job_done)";
 const whole = "envelope, length(CAST(envelope AS BLOB)) - instr(CAST(envelope AS BLOB), x'0a') AS bytes";
 const findRow = `
-SELECT id, state, at, owner, mark, ${whole} FROM job
+SELECT id, state, iif(gate IS NULL, at, available_at) AS at, owner, mark, gate, ${whole} FROM job
 WHERE queue = ?1 AND id = coalesce((SELECT entry FROM job_entry WHERE queue = ?1 AND id = ?2), CAST(?2 AS INTEGER))`;
-const findDone = `SELECT id, state, at, owner, mark, ${whole} FROM ${doneRows} WHERE queue = ?1 AND id = ?2`;
+const findDone = `SELECT id, state, at, owner, mark, gate, ${whole} FROM ${doneRows} WHERE queue = ?1 AND id = ?2`;
+
+function placeOfRow({ state, gate }: Row): Place {
+  if (gate !== null) return "parked";
+  return state === "done" ? "done" : (placeOfState[state as keyof typeof placeOfState] ?? "dead");
+}
 
 function storedJob(queue: string, place: Place, row: Row): StoredJob {
-  const { id, at, envelope, bytes, owner, mark } = row;
+  const { id, at, envelope, bytes, owner, mark, gate } = row;
   const leased = place === "running" ? { owner: owner ?? "", starts: startsOf(mark) } : {};
-  return { queue, place, entry: String(id), envelope, payloadBytes: bytes, atMs: at, ...leased };
+  const waits = gate === null ? {} : { waitsFor: gate };
+  return { queue, place, entry: String(id), envelope, payloadBytes: bytes, atMs: at, ...leased, ...waits };
 }

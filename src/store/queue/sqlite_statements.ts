@@ -44,7 +44,8 @@ CREATE INDEX IF NOT EXISTS job_available ON job (queue, priority, at, id) WHERE 
 
 /** → available | scheduled. */
 export const enqueue = `
-INSERT INTO job (queue, state, at, available_at, unique_key, envelope, priority) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6) RETURNING id`;
+INSERT INTO job (queue, state, at, available_at, unique_key, envelope, priority, gates)
+VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7) RETURNING id`;
 export const findUnique = "SELECT id, envelope FROM job WHERE queue = ?1 AND unique_key = ?2";
 
 export const anyAvailable = "SELECT 1 FROM job WHERE queue = ?1 AND state = 'available' AND priority = ?2 LIMIT 1";
@@ -55,13 +56,14 @@ UPDATE job SET state = 'running', owner = ?2, deliveries = deliveries + 1, at = 
 WHERE id IN (SELECT id FROM job WHERE queue = ?1 AND state = 'available' AND priority = ?5 ORDER BY at, id LIMIT ?4)
 RETURNING id, stored, deliveries, mark, available_at, envelope`;
 
-/** scheduled | retryable → available. */
+/** scheduled | retryable → available; those with gates are sqlite_gates.ts's. */
 export const promote = `
 UPDATE job SET state = 'available', at = ?2, available_at = ?2
 WHERE id IN (
-  SELECT id FROM job WHERE queue = ?1 AND state IN ('scheduled', 'retryable') AND at <= ?2 ORDER BY at, id LIMIT ?3
+  SELECT id FROM job WHERE queue = ?1 AND state IN ('scheduled', 'retryable') AND at <= ?2 AND gates = 0 ORDER BY at, id LIMIT ?3
 )`;
-export const nextDue = "SELECT min(at) AS at FROM job WHERE queue = ?1 AND state IN ('scheduled', 'retryable')";
+export const nextDue = `
+SELECT min(at) AS at FROM job WHERE queue = ?1 AND state IN ('scheduled', 'retryable') AND at < 8640000000000000`;
 
 /** What a lease must still be: the attempt's token. */
 const fence = "WHERE id = ?1 AND state = 'running' AND owner = ?2 AND deliveries = ?3 AND stored = ?4";

@@ -12,6 +12,9 @@
  *                            ├──cancel────▶ cancelled         │
  *                            └──discard───▶ discarded (dead letters)
  *
+ * Between enqueue, promote, an operator's retry and `available` stand a job's gates (gates.ts), where it may have to wait: parked. It is
+ * available as far as itself is concerned, and nobody can take it yet.
+ *
  * An operator moves what nobody runs (inspect.ts): cancel takes an available, scheduled or retryable job to cancelled; retry takes a
  * retryable, cancelled or discarded one to available. Completed and cancelled jobs are kept for a while, then forgotten.
  *
