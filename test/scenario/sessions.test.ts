@@ -70,6 +70,52 @@ test("with Redis gone a session is neither there nor begun: 503 where one is nee
   }
 });
 
+test("while Redis dies again and again under browsers whose ids change, each is its user or is told to come back, never a stranger", async () => {
+  const redis = await startRedis({ appendonly: "yes", appendfsync: "always" });
+  try {
+    const start = () =>
+      startScale(["--role=app", entry, "--session-rotation=1s", "--drain-delay=0"], {
+        env: { REDIS_URL: redis.url },
+        expectErrors: unavailable,
+      });
+    await using one = await start();
+    await using other = await start();
+    const apps = [one, other];
+    const users = ["1", "2", "3", "4"];
+    const browsers = await Promise.all(users.map((user) => signIn(one, user)));
+    const first = browsers.map(({ id }) => id);
+    const counts = { answered: 0, refused: 0 };
+    let isOver = false;
+    const use = async (browser: Cookies, user: string | undefined) => {
+      while (!isOver) {
+        const asked = [0, 1, 2, 3].map((index) => browser.get(apps[index % 2]!, "/who"));
+        for (const answer of await Promise.all(asked)) {
+          const who: unknown = await answer.json();
+          if (answer.status === 200) expect(who).toMatchObject({ user });
+          else expect([answer.status, answer.headers.get("set-cookie")]).toEqual([503, null]);
+          counts[answer.status === 200 ? "answered" : "refused"]++;
+        }
+      }
+    };
+    const using = Promise.all(browsers.map((browser, index) => use(browser, users[index])));
+    try {
+      for (let round = 0; round < 3; round++) {
+        const { answered, refused } = { ...counts };
+        await eventually(() => counts.answered > answered + 100);
+        await redis.kill();
+        await eventually(() => counts.refused > refused + 10);
+        await redis.start();
+      }
+      await eventually(() => browsers.every(({ id }, index) => id !== first[index]), { what: "another id for each" });
+    } finally {
+      isOver = true;
+      await using;
+    }
+  } finally {
+    await redis.remove();
+  }
+});
+
 test("with its SQLite file locked a session is not begun, and the cookie of before goes on meanwhile and after", async () => {
   const flags = ["--role=app", entry, "--redis-url=file:kv.sqlite", "--drain-delay=0"];
   await using app = await startScale(flags, { expectErrors: unavailable });
