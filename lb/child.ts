@@ -38,6 +38,15 @@ export async function runChild(config: Config, place: NonNullable<Config["child"
   });
 }
 
+/** As indivisible() of the configuration: limits of targets and queues that are too small for a part each. */
+export function indivisibleOf({ services }: World, processes: number): ReadonlyMap<string, number> {
+  const limits = services.flatMap(({ name, queueDepthMax, targets }) => [
+    [`--queue-depth-max of ${name}`, queueDepthMax] as const,
+    ...targets.map((target) => [`max_connections of ${target.name}`, target.connectionsMax] as const),
+  ]);
+  return new Map(limits.filter(([, value]) => value > 0 && value < processes));
+}
+
 /** The part of the World's limits that this process has. */
 export function worldOf(world: World, place: NonNullable<Config["child"]>): World {
   const services = world.services.map((service) => ({

@@ -2,6 +2,7 @@
  * Several processes that are one balancer: this one is their control plane and carries no request. It alone checks targets, holds the
  * control socket and the admin listener, and sends each World to the children (child.ts), which share the port that it has claimed.
  */
+import { indivisible } from "../src/config/divide.ts";
 import type { Config } from "../src/config/options.ts";
 import { version } from "../src/config/version.ts";
 import { serveAdmin } from "../src/ops/admin.ts";
@@ -14,13 +15,14 @@ import { readinessOf, superviseUntilStopped } from "../src/ops/supervisor.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { type Offices, openOffices } from "./admin/offices.ts";
 import { Succession } from "./admin/succession.ts";
+import { indivisibleOf } from "./child.ts";
 import { ControlPlane } from "./control/plane.ts";
 import { reload } from "./control/reload.ts";
 import { wantedOf } from "./control/wanted.ts";
 import type { ToControlPlane } from "./data_plane.ts";
 import { publishHealthMetrics } from "./metrics.ts";
 import { heardLoads, sumOfLoads } from "./sum_of_loads.ts";
-import type { ServiceLoad } from "./world.ts";
+import type { ServiceLoad, World } from "./world.ts";
 
 /** Runs until it is told to stop; resolves with the exit code when no child is left. */
 export async function runSupervisor(config: Config, reread: () => Config): Promise<number> {
@@ -53,9 +55,21 @@ interface Parts {
   readonly offices: Offices;
 }
 
+/** Each process gets at least 1 of everything: what may do nothing would refuse whatever the kernel hands it. */
+function warnOfExcess(config: Config, world: World): void {
+  const { processes } = config;
+  for (const [limit, value] of [...indivisible(config), ...indivisibleOf(world, processes)]) {
+    log.warn(
+      {},
+      `${limit} is ${value} and --processes ${processes}: each allows 1, so that together they allow ${processes}`,
+    );
+  }
+}
+
 async function start({ config, reread, life, control, processes, loads, succession, offices }: Parts): Promise<void> {
   life.onClose("control plane", () => control.stop());
   life.onClose("processes", () => processes.stop());
+  warnOfExcess(config, control.world);
   control.start();
   await succession.untilKnown(control, life.draining);
   if (life.draining.aborted) return;
