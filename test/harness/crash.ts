@@ -1,7 +1,7 @@
 // Producers, workers and Redis killed at random under load, then what became of every job that was acknowledged. Which kill comes when
 // follows from the seed. What must hold is said where it is called.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import postgres from "postgres";
@@ -17,6 +17,8 @@ import { temporaryDirectory } from "./temporary.ts";
 export interface CrashOptions {
   readonly seed: number;
   readonly seconds: number;
+  /** It goes on until there were so many, which takes a slow machine longer. */
+  readonly atLeast?: { readonly kills: number; readonly acknowledged: number };
   /** Redis writes every command to its file before it answers; without, it forgets everything when it is killed. */
   readonly appendOnly: boolean;
 }
@@ -58,7 +60,7 @@ const workersMax = 3;
 const entry = join(import.meta.dir, "../scenario/fixtures/effect.ts");
 
 /** Runs it all, lets it come to rest, and tells what became of it. */
-export async function crash({ seed, seconds, appendOnly }: CrashOptions): Promise<CrashReport> {
+export async function crash({ seed, seconds, atLeast, appendOnly }: CrashOptions): Promise<CrashReport> {
   const redis = await startRedis(appendOnly ? { appendonly: "yes", appendfsync: "always" } : {});
   const databaseUrl = await createDatabase();
   const sql = postgres(databaseUrl, { onnotice: () => undefined });
@@ -67,7 +69,11 @@ export async function crash({ seed, seconds, appendOnly }: CrashOptions): Promis
   const fleet = new Fleet(redis, databaseUrl);
   try {
     await fleet.start();
-    const kills = await killAtRandom(fleet, seeded(seed), seconds);
+    const until = performance.now() + seconds * 1_000;
+    const { kills: killsMin = 0, acknowledged: acknowledgedMin = 0 } = atLeast ?? {};
+    const kills = await killAtRandom(fleet, seeded(seed), (made) => {
+      return performance.now() > until && made >= killsMin && fleet.acknowledged().size >= acknowledgedMin;
+    });
     await fleet.stopProducers();
     const left = await fleet.rest();
     const effects = await sql<{ job: string }[]>`select job from effect`;
@@ -89,10 +95,9 @@ export async function crash({ seed, seconds, appendOnly }: CrashOptions): Promis
   }
 }
 
-async function killAtRandom(fleet: Fleet, random: () => number, seconds: number): Promise<Kill[]> {
+async function killAtRandom(fleet: Fleet, random: () => number, isEnough: (kills: number) => boolean): Promise<Kill[]> {
   const kills: Kill[] = [];
-  const until = performance.now() + seconds * 1_000;
-  while (performance.now() < until) {
+  while (!isEnough(kills.length)) {
     await Bun.sleep(400 + random() * 900);
     const dice = random();
     const which = random();
@@ -118,6 +123,7 @@ class Fleet {
   }
 
   async start(): Promise<void> {
+    writeFileSync(this.#file, "");
     for (let index = 0; index < workersMax; index++) this.#workers[index] = await this.#worker("ready");
     for (let index = 0; index < producersMax; index++) this.#producers[index] = this.#producer();
   }

@@ -14,8 +14,6 @@ test.each([
   { appendOnly: true, seed: 1 },
   { appendOnly: false, seed: 2 },
 ])("nothing acknowledged is lost, and what runs twice is explained by a crash: %j", async (options) => {
-  const report = await crash({ ...options, seconds: 12 });
+  const report = await crash({ ...options, seconds: 12, atLeast: { kills: 6, acknowledged: 500 } });
   expect(judge(report, options.appendOnly)).toEqual([]);
-  expect(report.kills.length).toBeGreaterThan(5);
-  expect(report.acknowledged.size).toBeGreaterThan(500);
 });
