@@ -224,6 +224,11 @@ declare module "scale" {
       };
   /** Of ten jobs of a queue that workers take while there are some of each, six are high, three normal, one is low: none starves. */
   type Priority = "high" | "normal" | "low";
+  /**
+   * A key that one job at a time has: enqueueing another answers with the id of the first, as long as that has no outcome; with `per` also
+   * for so long from when it was enqueued, whatever became of it.
+   */
+  type Unique = string | { key: string; per: Duration };
   /** At most `max` attempts begin in any time of `per`. */
   interface Rate {
     max: number;
@@ -238,7 +243,7 @@ declare module "scale" {
     /** Answers when the queue has it (or, with tx, when the transaction will commit it). */
     enqueue(
       payload: P,
-      options?: { delay?: Duration; at?: Date; unique?: string; priority?: Priority; key?: string; tx?: Tx },
+      options?: { delay?: Duration; at?: Date; unique?: Unique; priority?: Priority; key?: string; tx?: Tx },
     ): Promise<{ readonly id: string }>;
     enqueueMany(
       payloads: readonly P[],

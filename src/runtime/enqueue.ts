@@ -22,7 +22,7 @@ import { runningTransaction, transactionOf } from "./transaction.ts";
 export interface EnqueueOptions {
   readonly delay?: Duration;
   readonly at?: Date;
-  readonly unique?: string;
+  readonly unique?: string | { readonly key: string; readonly per: Duration };
   readonly priority?: Priority;
   /** Of one job, or from each payload. */
   readonly key?: string | ((payload: never) => string);
@@ -31,6 +31,7 @@ export interface EnqueueOptions {
 
 const delayMsMax = 365 * 86_400_000;
 const uniqueCharsMax = 512;
+const throttleMsMax = 30 * 86_400_000;
 
 const enqueued = new Map<string, number>();
 const warnedOutside = new Set<string>();
@@ -124,10 +125,15 @@ function payloadText(definition: JobDefinition, value: unknown, what: string): s
 }
 
 /** Unique keys are the job's own: two kinds of job may use the same. */
-function uniqueOf({ name }: JobDefinition, unique: string | undefined): { readonly unique?: string } {
+function uniqueOf({ name }: JobDefinition, unique: EnqueueOptions["unique"]): Pick<NewJob, "unique" | "throttleMs"> {
   if (unique === undefined) return {};
-  if (unique.length > uniqueCharsMax) throw invalid(name, "unique", `at most ${uniqueCharsMax} characters`);
-  return { unique: `${name}:${unique}` };
+  const { key, per = 0 } = typeof unique === "string" ? { key: unique } : unique;
+  if (typeof key !== "string" || key.length > uniqueCharsMax) {
+    throw invalid(name, "unique", `at most ${uniqueCharsMax} characters`);
+  }
+  const throttleMs = milliseconds(name, "unique.per", per);
+  if (throttleMs > throttleMsMax) throw invalid(name, "unique.per", "at most 30d");
+  return { unique: `${name}:${key}`, ...(throttleMs === 0 ? {} : { throttleMs }) };
 }
 
 /** The limits that it passes on its way to a worker. */

@@ -5,8 +5,9 @@ import type { Gate } from "../../src/store/queue/gates.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue, Settlement } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { queueDrivers, reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
+import { reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
+import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
 
@@ -19,7 +20,7 @@ const again = (lease: Lease, delayMs = 1): Settlement => {
   return { to: "retryable", lease, attempts: lease.attempts + 1, delayMs, reason: "no" };
 };
 
-for (const [driver, urlOf] of Object.entries(queueDrivers)) {
+for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`gates on ${driver}`, () => {
     const namespace = freshNamespace();
     let queue: Queue;

@@ -54,6 +54,33 @@ test("a unique key belongs to its job: another may use the same", async () => {
   expect(await b!.enqueue(null, { unique: "user:7" })).not.toEqual(first);
 });
 
+test("a unique key may hold for a time, and says so where that is none", async () => {
+  const throttled = job<null>("throttled", () => undefined, { queue: "throttle" });
+  const first = await throttled.enqueue(null, { unique: { key: "user:7", per: "1h" } });
+  expect(await throttled.enqueue(null, { unique: { key: "user:7", per: "1h" } })).toEqual(first);
+  const enqueued = throttled.enqueue(null, { unique: { key: "user:7", per: "31d" } });
+  expect(await enqueued.catch((error: unknown) => error)).toMatchObject({
+    message: expect.stringContaining("unique.per is not valid, expected at most 30d"),
+  });
+});
+
+test("jobs carry their priority, the job's or their own, and the limits of job and key", async () => {
+  const options = { queue: "limited", priority: "low", concurrency: 5 } as const;
+  const limited = job<{ user: string }>("limited", () => undefined, options);
+  await limited.enqueueMany([{ user: "a" }, { user: "b" }], { key: ({ user }) => user });
+  await limited.enqueue({ user: "c" }, { priority: "high" });
+  const leases = await takeAll("limited");
+  expect(leases.map(({ payload, gates }) => [payload, gates.map(({ name }) => name)])).toEqual([
+    ['{"user":"c"}', ["job:limited"]],
+    ['{"user":"a"}', ["key:limited:a", "job:limited"]],
+    ['{"user":"b"}', ["key:limited:b", "job:limited"]],
+  ]);
+  const enqueued = limited.enqueue({ user: "d" }, { priority: "urgent" as "high" });
+  expect(await enqueued.catch((error: unknown) => error)).toMatchObject({
+    message: expect.stringContaining('priority is not valid, expected "high", "normal", "low"'),
+  });
+});
+
 test("a unique key has a limit: it stays in the queue's memory as long as its job", async () => {
   const enqueued = job<null>("c", () => undefined).enqueue(null, { unique: "k".repeat(513) });
   expect(await enqueued.catch((error: unknown) => error)).toMatchObject({

@@ -25,6 +25,8 @@ export interface QueueLimits {
 export const knownJobsMax = 50_000;
 /** And how long, for a queue that nobody uses any more. */
 export const knownJobsMs = 7 * 86_400_000;
+/** Unique keys of one queue that hold for a time; those that end first are forgotten first, by the workers. */
+export const throttlesMax = 100_000;
 /** Jobs in workers' hands that may be told to stop at a time: every worker reads the list twice a second. */
 export const cancellationsMax = 1_000;
 

@@ -17,6 +17,8 @@ export interface NewJob {
   readonly delayMs?: number;
   /** While a job with this key has no outcome yet, enqueueing another answers with the id of the first. */
   readonly unique?: string;
+  /** With a unique key: that also holds for so many milliseconds from when the job was enqueued, whatever became of it. */
+  readonly throttleMs?: number;
   /** W3C traceparent of what enqueued it. */
   readonly trace?: string;
   /** Absent: normal. */

@@ -73,11 +73,15 @@ export class RedisQueue implements Queue {
     if (jobs.length === 1 && isPlain(only!) && this.#room.take(queue)) return [await this.#add(queue, only!)];
     const keys = keysOf(this.#limits.namespace, queue);
     const args: ScriptArgument[] = [this.#limits.jobsMax];
-    for (const job of jobs) args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
-    const enqueue = jobs.every(isUnlimited) ? scripts.enqueue : scripts.enqueueAny;
-    const reply = await this.#write(keys.delayed, (client) =>
-      enqueue(client, [keys.delayed, keys.delayedJobs, keys.unique, ...gateKeys(keys)], args),
-    );
+    const areSimple = jobs.every(isSimple);
+    for (const job of jobs) {
+      args.push(encodeEnvelope(job), Math.max(0, Math.ceil(job.delayMs ?? 0)), job.unique ?? "");
+      if (!areSimple) args.push(throttleOf(job));
+    }
+    const enqueue = areSimple ? scripts.enqueue : scripts.enqueueAny;
+    const { delayed, delayedJobs, unique, throttled, throttledJobs } = keys;
+    const own = [delayed, delayedJobs, unique, throttled, throttledJobs];
+    const reply = await this.#write(delayed, (client) => enqueue(client, [...own, ...gateKeys(keys)], args));
     const [held, ...ids] = textsOf(reply);
     const { jobsMax } = this.#limits;
     if (ids.length === 0) throw queueFull(queue, Number(held), jobs.length, jobsMax);
@@ -104,15 +108,15 @@ export class RedisQueue implements Queue {
 
   async #enqueueOnceStep(queue: string, jobs: readonly OnceJob[]): Promise<boolean[]> {
     const keys = keysOf(this.#limits.namespace, queue);
-    const { delayed, delayedJobs, unique, known, ticks } = keys;
+    const { delayed, delayedJobs, unique, throttled, throttledJobs, known, ticks } = keys;
+    const own = [delayed, delayedJobs, unique, throttled, throttledJobs, known, ticks];
     const args: ScriptArgument[] = [this.#limits.jobsMax, knownJobsMax, knownJobsMs];
     for (const job of jobs) {
       const delayMs = Math.max(0, Math.ceil(job.delayMs ?? 0));
-      args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", job.tick?.schedule ?? "", job.tick?.atMs ?? 0);
+      const { schedule, atMs } = job.tick ?? { schedule: "", atMs: 0 };
+      args.push(job.id, encodeEnvelope(job), delayMs, job.unique ?? "", schedule, atMs, throttleOf(job));
     }
-    const reply = await this.#write(delayed, (client) =>
-      once.enqueueOnce(client, [delayed, delayedJobs, unique, known, ticks, ...gateKeys(keys)], args),
-    );
+    const reply = await this.#write(delayed, (client) => once.enqueueOnce(client, [...own, ...gateKeys(keys)], args));
     if (typeof reply === "number") throw queueFull(queue, reply, jobs.length, this.#limits.jobsMax);
     this.#makeKnown(queue);
     return listOf(reply).map((answer) => answer === 1);
@@ -217,10 +221,15 @@ export class RedisQueue implements Queue {
 
 function isPlain(job: NewJob): boolean {
   const { delayMs = 0, unique } = job;
-  return delayMs <= 0 && unique === undefined && isUnlimited(job);
+  return delayMs <= 0 && unique === undefined && isSimple(job);
 }
 
-/** Neither a priority nor gates. */
-function isUnlimited({ priority = "normal", gates = [] }: NewJob): boolean {
-  return priority === "normal" && gates.length === 0;
+/** Neither a priority nor gates nor a throttle. */
+function isSimple({ priority = "normal", gates = [], throttleMs = 0 }: NewJob): boolean {
+  return priority === "normal" && gates.length === 0 && throttleMs === 0;
+}
+
+/** For how long its unique key holds in any case, in milliseconds. */
+function throttleOf({ unique, throttleMs = 0 }: NewJob): number {
+  return unique === undefined ? 0 : Math.ceil(throttleMs);
 }

@@ -15,7 +15,7 @@ import {
 } from "../redis/script.ts";
 import { isRated } from "./gates.ts";
 import { idInQueue, leaseOf, markOf } from "./lease.ts";
-import type { QueueLimits } from "./limits.ts";
+import { type QueueLimits, throttlesMax } from "./limits.ts";
 import { priorities, type Priority } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import { beginAny, gateKeys, mend } from "./redis_gate_scripts.ts";
@@ -135,10 +135,11 @@ export class RedisConsumer implements Consumer {
   }
 
   async prune(): Promise<void> {
-    const { done, doneJobs, dead, deadJobs } = this.#keys;
-    const args = [this.#limits.deadLettersAge, pruneMax, this.#limits.completedMax];
+    const { done, doneJobs, dead, deadJobs, throttled, throttledJobs } = this.#keys;
+    const keys = [done, doneJobs, dead, deadJobs, throttled, throttledJobs];
+    const args = [this.#limits.deadLettersAge, pruneMax, this.#limits.completedMax, throttlesMax];
     let gone: number;
-    do gone = numberOf(await this.#script("forget old jobs", pruneDone, [done, doneJobs, dead, deadJobs], args));
+    do gone = numberOf(await this.#script("forget old jobs", pruneDone, keys, args));
     while (gone >= pruneMax);
     await this.#mend();
     const known = queuesKey(this.#limits.namespace);

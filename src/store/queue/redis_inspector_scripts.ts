@@ -213,7 +213,8 @@ return gone`);
 
 /**
  * What has been kept long enough goes, and of what ended those that would be forgotten first, where there are too many. KEYS: done,
- * done:jobs, dead, dead:jobs. ARGV: age of a dead letter in ms, most jobs of each at a time, most kept. Returns how many went.
+ * done:jobs, dead, dead:jobs, throttled, throttled:jobs. ARGV: age of a dead letter in ms, most of each at a time, most kept, most unique keys
+ * that hold for a time. Returns how many went.
  */
 export const prune = script(`${clock}
 local gone = 0
@@ -227,8 +228,13 @@ local function before(set, moment) return redis.call('ZRANGE', set, '-inf', mome
 local moment = now()
 forget(KEYS[1], KEYS[2], before(KEYS[1], moment))
 forget(KEYS[3], KEYS[4], before(KEYS[3], moment - ARGV[1]))
-local excess = math.min(redis.call('ZCARD', KEYS[1]) - ARGV[3], tonumber(ARGV[2]))
-if excess > 0 then forget(KEYS[1], KEYS[2], redis.call('ZRANGE', KEYS[1], 0, excess - 1)) end
+forget(KEYS[5], KEYS[6], before(KEYS[5], moment))
+local function trim(set, hash, most)
+  local excess = math.min(redis.call('ZCARD', set) - most, tonumber(ARGV[2]))
+  if excess > 0 then forget(set, hash, redis.call('ZRANGE', set, 0, excess - 1)) end
+end
+trim(KEYS[1], KEYS[2], ARGV[3])
+trim(KEYS[5], KEYS[6], ARGV[4])
 return gone`);
 
 /**

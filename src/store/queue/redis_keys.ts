@@ -17,6 +17,8 @@ export interface QueueKeys {
   readonly dead: string;
   readonly deadJobs: string;
   readonly unique: string;
+  readonly throttled: string;
+  readonly throttledJobs: string;
   readonly sequence: string;
   readonly known: string;
   readonly ticks: string;
@@ -47,6 +49,8 @@ export function keysOf(namespace: string, queue: string): QueueKeys {
     dead: `${tag}:dead`,
     deadJobs: `${tag}:dead:jobs`,
     unique: `${tag}:unique`,
+    throttled: `${tag}:throttled`,
+    throttledJobs: `${tag}:throttled:jobs`,
     sequence: `${tag}:sequence`,
     known: `${tag}:known`,
     ticks: `${tag}:ticks`,

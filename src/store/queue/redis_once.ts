@@ -11,28 +11,31 @@
 import { script } from "../redis/script.ts";
 import { gates } from "./redis_gate_scripts.ts";
 import { clock } from "./redis_lease_scripts.ts";
+import { throttle } from "./redis_scripts.ts";
 
 /**
- * → available | scheduled, once. KEYS: delayed, delayed:jobs, unique, known, ticks, the gates'. ARGV: most jobs the queue may hold, most ids
- * remembered, for how many ms, then of each job its id, envelope, delay in ms, unique key or '', schedule or '', tick in ms. Returns 1
+ * → available | scheduled, once. KEYS: delayed, delayed:jobs, unique, throttled, throttled:jobs, known, ticks, the gates'. ARGV: most jobs the queue may hold, most ids
+ * remembered, for how many ms, then of each job its id, envelope, delay in ms, unique key or '', schedule or '', tick in ms, for how long in ms its unique key holds in any case, or 0. Returns 1
  * for each that is new, else 0; or the number of jobs the queue holds, when there is no room for all.
  */
-export const enqueueOnce = script(`${gates}
+export const enqueueOnce = script(`${gates}${throttle}
 local held = available() + redis.call('ZCARD', KEYS[1])
-if held + (#ARGV - 3) / 6 > tonumber(ARGV[1]) then return held end
+if held + (#ARGV - 3) / 7 > tonumber(ARGV[1]) then return held end
 local moment = now()
 local function isNew(id, schedule, tick)
-  if schedule == '' then return redis.call('ZADD', KEYS[4], 'NX', moment, id) == 1 end
-  local last = redis.call('HGET', KEYS[5], schedule)
+  if schedule == '' then return redis.call('ZADD', KEYS[6], 'NX', moment, id) == 1 end
+  local last = redis.call('HGET', KEYS[7], schedule)
   if last and tonumber(last) >= tonumber(tick) then return false end
-  redis.call('HSET', KEYS[5], schedule, tick)
+  redis.call('HSET', KEYS[7], schedule, tick)
   return true
 end
 local answers = {}
-for i = 4, #ARGV, 6 do
+for i = 4, #ARGV, 7 do
   local id, envelope, delay, unique = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
-  local fresh = isNew(id, ARGV[i + 4], ARGV[i + 5])
+  local forMs = tonumber(ARGV[i + 6])
+  local fresh = isNew(id, ARGV[i + 4], ARGV[i + 5]) and not (forMs > 0 and throttledBy(unique, moment))
   if fresh and unique ~= '' then fresh = redis.call('HSETNX', KEYS[3], unique, id) == 1 end
+  if fresh and forMs > 0 then throttle(unique, moment + forMs, id) end
   if fresh and delay == 0 then
     pass(id, envelope)
   elseif fresh then
@@ -41,8 +44,8 @@ for i = 4, #ARGV, 6 do
   end
   answers[#answers + 1] = fresh and 1 or 0
 end
-redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -ARGV[2] - 1)
-redis.call('PEXPIRE', KEYS[4], ARGV[3])
+redis.call('ZREMRANGEBYRANK', KEYS[6], 0, -ARGV[2] - 1)
+redis.call('PEXPIRE', KEYS[6], ARGV[3])
 return answers`);
 
 /** KEYS: ticks. ARGV: schedules. Returns the clock in ms, then the last tick of each; one never heard of begins now. */

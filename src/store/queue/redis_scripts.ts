@@ -10,6 +10,7 @@
  *                     An entry that was handed back has it as a second field. One for each stream: :started-high, :started-low
  *      :dead          sorted set of discarded jobs: id → when, in ms                      :dead:jobs      hash: id → envelope
  *      :unique        hash: unique key → id of the job that holds it
+ *      :throttled     sorted set of unique keys that hold for a time: key → until when, in ms      :throttled:jobs   hash: key → id
  *      :sequence      number of the last delayed job: an id for what has no stream entry yet
  *      :moved         hash: id → entry, of a job in the stream whose entry is not its id, because it was delayed or put back
  *      :done          sorted set of completed and cancelled jobs: id → until when it is kept   :done:jobs      hash: id → its record
@@ -55,42 +56,74 @@ local function forgetNotes(progress, cancel, ids)
   if redis.call('EXISTS', cancel) == 1 then redis.call('HDEL', cancel, unpack(ids)) end
 end`;
 
+/** What a unique key that holds for a time says. KEYS of a script with it: delayed, delayed:jobs, unique, throttled, throttled:jobs, … */
+export const throttle = `
+local function throttledBy(unique, moment)
+  local ends = redis.call('ZSCORE', KEYS[4], unique)
+  return ends and tonumber(ends) > moment and redis.call('HGET', KEYS[5], unique)
+end
+local function throttle(unique, ends, id)
+  redis.call('ZADD', KEYS[4], ends, unique)
+  redis.call('HSET', KEYS[5], unique, id)
+end`;
+
 /**
- * → available | scheduled. KEYS: delayed, delayed:jobs, unique, the gates'. ARGV: most jobs the queue may hold, then of each job its
- * envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for all.
- * An envelope that is not put into a stream at once gets its id spliced in behind its first brace; others take the id of their entry.
+ * → available | scheduled. KEYS: delayed, delayed:jobs, unique, throttled, throttled:jobs, the gates'. ARGV: most jobs the queue may hold, then
+ * of each job its envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for
+ * all. An envelope that is not put into a stream at once gets its id spliced in behind its first brace; others take the id of their entry.
  */
-const enqueueing = (makeAvailable: string) =>
-  script(`${gates}
+const enqueueing = ({ facts, throttled, append, note }: EnqueueSteps) =>
+  script(`${gates}${throttle}
 local held = available() + redis.call('ZCARD', KEYS[1])
 local ids = {tostring(held)}
-if held + (#ARGV - 1) / 3 > tonumber(ARGV[1]) then return ids end
+if held + (#ARGV - 1) / ${facts} > tonumber(ARGV[1]) then return ids end
 local moment = now()
 local function under(id, envelope) return '{"id":"' .. id .. '",' .. string.sub(envelope, 2) end
 local function newId() return string.format('%.0f-d%.0f', moment, redis.call('INCR', sequence)) end
-for i = 2, #ARGV, 3 do
+for i = 2, #ARGV, ${facts} do
   local envelope, delay, unique = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local id = unique ~= '' and redis.call('HGET', KEYS[3], unique)
+  local id = unique ~= '' and redis.call('HGET', KEYS[3], unique)${throttled}
   if not id then
     if delay == 0 then
-      ${makeAvailable}
+      ${append}
     else
       id = newId()
       redis.call('ZADD', KEYS[1], moment + delay, id)
       redis.call('HSET', KEYS[2], id, under(id, envelope))
     end
     if unique ~= '' then redis.call('HSET', KEYS[3], unique, id) end
+    ${note}
   end
   ids[#ids + 1] = id
 end
 return ids`);
 
-/** Of jobs with neither gates nor a priority: they are the many. */
-export const enqueue = enqueueing("id = redis.call('XADD', streams[''], '*', 'job', envelope)");
-export const enqueueAny = enqueueing(`if gatesOf(envelope) then
+/** What enqueueing does beyond what all jobs need. */
+interface EnqueueSteps {
+  /** How many each job has in ARGV. */
+  readonly facts: number;
+  readonly throttled: string;
+  readonly append: string;
+  readonly note: string;
+}
+
+/** Of jobs with neither gates nor a priority nor a throttle: they are the many. */
+export const enqueue = enqueueing({
+  facts: 3,
+  throttled: "",
+  append: "id = redis.call('XADD', streams[''], '*', 'job', envelope)",
+  note: "",
+});
+/** Of any; a fourth fact says for how long in ms its unique key holds in any case, or 0. */
+export const enqueueAny = enqueueing({
+  facts: 4,
+  throttled: " or tonumber(ARGV[i + 3]) > 0 and throttledBy(unique, moment)",
+  append: `if gatesOf(envelope) then
         id = newId()
         pass(id, under(id, envelope))
-      else id = append(envelope) end`);
+      else id = append(envelope) end`,
+  note: "if tonumber(ARGV[i + 3]) > 0 then throttle(unique, moment + ARGV[i + 3], id) end",
+});
 
 /**
  * scheduled | retryable → available; and what time gives back of gates. KEYS: delayed, delayed:jobs, the gates'. ARGV: most jobs. Returns

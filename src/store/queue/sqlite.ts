@@ -148,19 +148,27 @@ function idOf({ id, envelope }: StoredJob): string {
 /** The id of the job, or of the one that holds its unique key. */
 function insert(database: Database, name: string, job: NewJob): string {
   const holder = holderOf(database, name, job);
-  return holder === null ? String(insertRow(database, name, job)) : idOf(holder);
+  if (holder !== undefined) return holder;
+  const id = String(insertRow(database, name, job));
+  once.throttle(database, name, job, id);
+  return id;
 }
 
 /** Whether it is new. A job whose unique key is held is not, and is not asked for again. */
 function insertOnce(database: Database, name: string, job: OnceJob): boolean {
-  const fresh = once.isNew(database, name, job) && holderOf(database, name, job) === null;
-  if (fresh) kept.noteEntry(database, name, job.id, insertRow(database, name, job));
-  return fresh;
+  const fresh = once.isNew(database, name, job) && holderOf(database, name, job) === undefined;
+  if (!fresh) return false;
+  kept.noteEntry(database, name, job.id, insertRow(database, name, job));
+  once.throttle(database, name, job, job.id);
+  return true;
 }
 
-function holderOf(database: Database, name: string, { unique }: NewJob): StoredJob | null {
-  if (unique === undefined) return null;
-  return database.query<StoredJob, [string, string]>(statements.findUnique).get(name, unique);
+/** The id of the job that holds the unique key of this one. */
+function holderOf(database: Database, name: string, { unique, throttleMs = 0 }: NewJob): string | undefined {
+  if (unique === undefined) return undefined;
+  const holder = database.query<StoredJob, [string, string]>(statements.findUnique).get(name, unique);
+  if (holder !== null) return idOf(holder);
+  return throttleMs > 0 ? once.throttledBy(database, name, unique) : undefined;
 }
 
 function insertRow(database: Database, name: string, job: NewJob): number {

@@ -12,6 +12,7 @@ import { priorities, type Priority, Turns } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
 import * as gates from "./sqlite_gates.ts";
 import * as kept from "./sqlite_kept.ts";
+import * as once from "./sqlite_once.ts";
 import * as statements from "./sqlite_statements.ts";
 
 const lookIntervalMsMin = 5;
@@ -245,6 +246,7 @@ export class SqliteConsumer implements Consumer {
     this.#store.transaction("forget old jobs", (database) => {
       kept.prune(database, this.#name, this.#limits.deadLettersAge, pruneMax);
       kept.trimDone(database, this.#name, this.#limits.completedMax);
+      once.pruneThrottles(database, this.#name);
       this.#mendedAt = gates.mend(database, this.#name, this.#mendedAt);
       // A queue is known by its counts.
       kept.makeKnown(database, this.#name);
