@@ -9,15 +9,20 @@ export function checkLength(request: Request, bytesMax: number): void {
   }
 }
 
-/** Makes req.json() fail with the client's fault. Outside of it a SyntaxError may be anybody's, and stays ours. */
+/** Makes req.json() and req.formData() fail with the client's fault. Outside of them the same error may be anybody's, and stays ours. */
 export function guardBody(request: Request): void {
   if (request.method === "GET" || request.method === "HEAD") return;
   const json = request.json.bind(request);
-  request.json = () =>
-    json().catch((error: unknown) => {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new ScaleError("request_malformed", `The body is not JSON: ${error.message}.`, { cause: error });
-    });
+  const formData = request.formData.bind(request);
+  request.json = () => json().catch((error: unknown) => malformed(error, error instanceof SyntaxError, "JSON"));
+  // Bun gives such errors no code in common; others are of the body's size, or of a client that has left.
+  request.formData = () =>
+    formData().catch((error: unknown) => malformed(error, /form ?data/i.test(messageOf(error)), "a form"));
+}
+
+function malformed(error: unknown, isTheirs: boolean, expected: string): never {
+  if (!isTheirs) throw error;
+  throw new ScaleError("request_malformed", `The body is not ${expected}: ${messageOf(error)}.`, { cause: error });
 }
 
 /** What reading a body threw because of its size, as the error it is; anything else unchanged. */

@@ -66,6 +66,17 @@ describe("an application without stores", () => {
     expect(await (await get("/json-body", { method: "POST", body: "[1]" })).json()).toEqual({ got: [1] });
   });
 
+  test("neither is one that is no form", async () => {
+    const headers = { "content-type": "multipart/form-data; boundary=x" };
+    for (const init of [{ body: "a=1" }, { body: "--x", headers }]) {
+      const response = await get("/form-body", { method: "POST", ...init });
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { code: "request_malformed" } });
+    }
+    const form = new URLSearchParams({ a: "1" });
+    expect(await (await get("/form-body", { method: "POST", body: form })).json()).toEqual({ got: "1" });
+  });
+
   test("an error's details are answered as far as JSON carries them, and never break the log", async () => {
     const response = await get("/odd-details");
     expect([response.status, await response.json()]).toEqual([
