@@ -116,6 +116,11 @@ declare module "scale" {
     tags?: readonly string[];
     /** How long to wait for a load that somebody else has begun. Default 5 s. */
     timeout?: Duration;
+    /**
+     * How long this process may answer with what it has read, without asking Redis, which tells it of changes: at most 1 min. After
+     * invalidate() another process may serve the old value until it is told, usually within milliseconds, and never for longer than this.
+     */
+    local?: Duration;
   }
   export const cache: {
     /**

@@ -9,6 +9,7 @@ import { logAccess } from "../ops/access_log.ts";
 import { countRequest } from "../ops/http_metrics.ts";
 import { log } from "../ops/log.ts";
 import { collect, counter } from "../ops/metrics.ts";
+import { cacheNote } from "../runtime/cache_outcomes.ts";
 import { runIn } from "../runtime/context.ts";
 import { keepFromSharedCaches, sessionCookie } from "../runtime/session_cookie.ts";
 import type { SessionRules } from "../runtime/session_record.ts";
@@ -198,6 +199,8 @@ export class Serving {
     exchange.writePosition(response.headers);
     const repeated = repeatedNote(exchange);
     if (repeated !== undefined) response.headers.append("server-timing", repeated);
+    const cached = cacheNote(exchange);
+    if (cached !== undefined) response.headers.append("server-timing", cached);
     if (session.cookie !== undefined) {
       response.headers.append("set-cookie", sessionCookie(session.cookie, secure, this.#rules.sessionLifetime));
       keepFromSharedCaches(response.headers);

@@ -461,6 +461,18 @@ export const options = {
     commands: runtime,
     help: "time the store may take for one step of cache.get before the value is loaded without it",
   },
+  cacheLocalBytesMax: {
+    ...kind.bytes,
+    default: "32MiB",
+    commands: runtime,
+    help: "what one process keeps of the cache in its own memory, for cache.get with local",
+  },
+  cacheOutcomes: {
+    ...kind.choice("count", "show"),
+    default: "count",
+    commands: ["app"],
+    help: "show: say in Server-Timing how each answer's look-ups in the cache ended",
+  },
   namespace: {
     ...kind.name,
     default: "scale",

@@ -141,7 +141,7 @@ export const metricTable = {
   },
   cache_operations_total: {
     type: "counter",
-    help: "Cache look-ups by outcome: hit, stale, miss, coalesced, error",
+    help: "Cache look-ups by outcome: local (kept in the process), hit, stale, miss, coalesced, error",
     labels: ["outcome"],
   },
   queue_jobs: {

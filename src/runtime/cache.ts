@@ -3,6 +3,7 @@
  * holds the claim to load while the others wait for its entry. An invalidation ends the claim, so that what was read before it is never
  * stored after it. A cache that fails never fails a request: the loader answers, so many at a time that the database survives.
  *
+ *     kept in this process, where `local` allows it ─▶ local       else:
  *     look ─ fresh ─▶ hit        ─ within `stale` ─▶ stale, and one refresh behind it
  *       └─ else ─▶ claim ─ ours ─▶ load ─▶ settle ─▶ miss        ─ another's ─▶ wait ─ its entry ─▶ coalesced
  *                                    └─ failed, within `staleIfError` ─▶ stale
@@ -10,7 +11,6 @@
 import type { Tx } from "scale";
 
 import { log } from "../ops/log.ts";
-import { collect } from "../ops/metrics.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
 import { Semaphore } from "../std/semaphore.ts";
@@ -19,7 +19,9 @@ import { durationOf } from "../std/units.ts";
 import type { Kv } from "../store/kv/kv.ts";
 import type { Invalidation } from "../store/outbox/outbox.ts";
 import { decodeEntry, encodeEntry, type Entry, valueOf } from "./cache_entry.ts";
-import { claim, type Found, look, put, tagMilliseconds, unclaim } from "./cache_store.ts";
+import { keptFor } from "./cache_local.ts";
+import { countOutcome as count, type Outcome } from "./cache_outcomes.ts";
+import { claim, type Found, look, peek, put, tagMilliseconds, unclaim } from "./cache_store.ts";
 import { seeingEverything } from "./consistency.ts";
 import { leaveInvalidation } from "./outbox.ts";
 import { kvStore } from "./runtime.ts";
@@ -34,6 +36,7 @@ interface Options {
   readonly negativeTtl?: Duration;
   readonly tags?: readonly string[];
   readonly timeout?: Duration;
+  readonly local?: Duration;
 }
 
 /** Options in milliseconds, and the names in the store: the entry's first, then one for each tag. */
@@ -73,24 +76,15 @@ interface Made {
 
 const flights = new SingleFlight<Made>();
 const unshared = new Semaphore(unsharedLoadsMax, unsharedWaitingMax);
-const outcomes = { hit: 0, stale: 0, miss: 0, coalesced: 0, error: 0 };
-
-type Outcome = keyof typeof outcomes;
-
-function count(outcome: Outcome): void {
-  outcomes[outcome]++;
-}
-
-collect("cache_operations_total", (report) => {
-  for (const [outcome, times] of Object.entries(outcomes)) report({ outcome }, times);
-});
-
 export const cache = {
   async get<T>(key: string, options: Options, load: () => Promise<T> | T): Promise<T> {
     const kv = kvStore("cache.get()");
     const names = namesOf(key, options);
+    const local = options.local === undefined ? undefined : keptFor(kv, key, options.local);
+    const near = local && peek(local, names, Date.now());
+    if (near !== undefined) return hit("local", near) as T;
     for (let isFirst = true; ; isFirst = false) {
-      const found = await look(kv, names);
+      const found = await look(kv, names, local?.reads);
       const kept = found?.entry;
       const now = Date.now();
       if (kept !== undefined && now < kept.f) return hit("hit", kept) as T;
@@ -140,9 +134,9 @@ async function invalidateNow({ keys, tags }: Invalidation): Promise<void> {
   ]);
 }
 
-/** Whether something was invalidated between the beginning of a load and this look at the store. */
+/** Whether something may have been invalidated between the beginning of a load and this look at the store, which has to answer to say no. */
 function mayBeOlder({ text, isOvertaken }: Made, found: Found | undefined): boolean {
-  return isOvertaken || (found !== undefined && decodeEntry(text, found.versions) === undefined);
+  return isOvertaken || found === undefined || decodeEntry(text, found.versions) === undefined;
 }
 
 function hit(outcome: Outcome, entry: Entry): unknown {

@@ -8,7 +8,9 @@ import { Breaker } from "../std/breaker.ts";
 import { withDeadline } from "../std/deadline.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import type { Kv } from "../store/kv/kv.ts";
+import type { Local } from "../store/kv/local.ts";
 import { decodeEntry, type Entry } from "./cache_entry.ts";
+import type { LocalTerms } from "./cache_local.ts";
 
 /** Longer than any entry lives: a tag's version must not expire before what was stored under it. */
 export const tagMilliseconds = 2 * 31 * 86_400_000;
@@ -32,12 +34,25 @@ export interface Found {
   readonly versions: readonly string[];
 }
 
-/** Entry and versions in one round trip; undefined where the store does not answer. `names`: the entry's key, then one for each tag. */
-export function look(kv: Kv, names: readonly string[]): Promise<Found | undefined> {
+/** A fresh entry that this process has kept, with the versions of its tags. `names` as in look. */
+export function peek({ reads, ageMs }: LocalTerms, names: readonly string[], now: number): Entry | undefined {
+  const [text, ...versions] = names.map((name) => reads.peek(name, ageMs));
+  if (text === undefined) return undefined;
+  const known = versions.filter((version) => version !== undefined);
+  if (known.length < versions.length) return undefined;
+  const entry = decodeEntry(text, known);
+  return entry !== undefined && now < entry.f ? entry : undefined;
+}
+
+/**
+ * Entry and versions in one round trip; undefined where the store does not answer. `names`: the entry's key, then one for each tag.
+ * With `local` they are kept in this process.
+ */
+export function look(kv: Kv, names: readonly string[], local?: Local): Promise<Found | undefined> {
   // Most entries have no tags: one read and nothing around it.
-  if (names.length === 1) return within("look", () => kv.get(names[0]!).then(untagged));
+  if (names.length === 1 && local === undefined) return within("look", () => kv.get(names[0]!).then(untagged));
   return within("look", async () => {
-    const [text, ...versions] = await kv.getMany(names);
+    const [text, ...versions] = (await local?.read(names)) ?? (await kv.getMany(names));
     // A version that is missing may have been evicted: what was stored under any earlier one must not be believed again.
     const current = await Promise.all(
       versions.map((version, index) => Promise.resolve(version ?? kv.increment(names[index + 1]!, tagMilliseconds))),

@@ -12,6 +12,7 @@ import { openKv } from "../store/kv/open.ts";
 import { openQueue, type OpenQueueOptions } from "../store/queue/open.ts";
 import type { Queue } from "../store/queue/queue.ts";
 import { openSql, type Sql, type SqlOptions } from "../store/sql/sql.ts";
+import { configureOutcomes } from "./cache_outcomes.ts";
 import { configureCache } from "./cache_store.ts";
 import { configurePositionKeys } from "./position_keys.ts";
 import { publishSqlMetrics } from "./sql_metrics.ts";
@@ -39,6 +40,7 @@ let prober: ReturnType<typeof setInterval> | undefined;
 /** Opens what the configuration names, without waiting for a connection. */
 export function openStores(config: Config): Stores {
   configureCache(config);
+  configureOutcomes(config);
   configureStatements(config);
   configurePositionKeys(config);
   const cacheUrl = config.cacheUrl ?? config.redisUrl;
@@ -47,7 +49,9 @@ export function openStores(config: Config): Stores {
   settings = config;
   stores = {
     ...(config.databaseUrl === undefined ? {} : { sql: openSql(config.databaseUrl, sqlOptions(config)) }),
-    ...(cacheUrl === undefined ? {} : { kv: openKv(cacheUrl, { namespace }) }),
+    ...(cacheUrl === undefined
+      ? {}
+      : { kv: openKv(cacheUrl, { namespace, localBytesMax: config.cacheLocalBytesMax }) }),
     ...(queueUrl === undefined ? {} : { queue: openQueue(queueUrl, queueOptions(config)) }),
   };
   if (stores.sql) publishSqlMetrics(stores.sql);

@@ -34,7 +34,8 @@ export function lbPlan(config: Config, ports: readonly number[]): Plan {
 }
 
 export function appPlan(config: Config, name: string, port: number, stores: StoreUrls): Plan {
-  const own = ["--migrate=auto", "--drain-delay=0", "--served-by=on", "--access-log=off", "--repeated-statements=warn"];
+  const told = ["--repeated-statements=warn", "--cache-outcomes=show"];
+  const own = ["--migrate=auto", "--drain-delay=0", "--served-by=on", "--access-log=off", ...told];
   const flags = [`--listen=127.0.0.1:${port}`, "--admin=127.0.0.1:0", ...own];
   return role(config, "app", name, flags, secrets(config, stores));
 }

@@ -6,6 +6,8 @@
  * ScaleError store_unavailable; every operation is atomic for each key. What the values mean is not here: that is the runtime's.
  */
 
+import type { Local } from "./local.ts";
+
 /** Field-level changes of a hash. Fields that are not named stay as they are. */
 export interface HashChange {
   readonly set?: { readonly [field: string]: string };
@@ -61,6 +63,9 @@ export interface Kv {
 
   /** Takes a token from the bucket of that key; a new bucket is full. */
   takeToken(key: string, rule: TokenRule): Promise<TokenVerdict>;
+
+  /** What this process keeps of values it has read, and is told the changes of; or why it keeps nothing. Opened at the first call. */
+  local(): Local | string;
 
   ping(): Promise<void>;
   /** Idempotent. */

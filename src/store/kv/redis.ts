@@ -3,14 +3,18 @@
  * cluster. Plain commands where one suffices, Lua where several must be one step. The
  * meaning of each operation is told in kv.ts, connection and deadlines in redis/connection.ts.
  */
+import { isClusterUrl } from "../../std/redis_url.ts";
 import { redisAt } from "../redis/access.ts";
 import type { Operation, RedisAccess } from "../redis/connection.ts";
 import { numberOf, type Script, script, type ScriptArgument, type ScriptReply } from "../redis/script.ts";
 import type { HashChange, Kv, KvState, TokenRule, TokenVerdict } from "./kv.ts";
+import { Local } from "./local.ts";
 
 export interface RedisKvOptions {
   readonly namespace: string;
   readonly operationTimeoutMs: number;
+  /** Bytes of what local() keeps. */
+  readonly localBytesMax: number;
   readonly onState?: ((from: KvState, to: KvState, reason: string) => void) | undefined;
 }
 
@@ -71,8 +75,14 @@ return 1`);
 export class RedisKv implements Kv {
   readonly #redis: RedisAccess;
   readonly #namespace: string;
+  readonly #url: string;
+  readonly #options: RedisKvOptions;
+  /** Forgets what this process itself changes before the change is acknowledged: it needs no word from the server for that. */
+  #local: Local | undefined;
 
   constructor(url: string, options: RedisKvOptions) {
+    this.#url = url;
+    this.#options = options;
     this.#namespace = options.namespace;
     this.#redis = redisAt(url)({
       name: `${options.namespace}-kv`,
@@ -107,6 +117,7 @@ export class RedisKv implements Kv {
       const name = this.#name(key);
       return options?.onlyIfAbsent ? client.set(name, value, "PX", ttl, "NX") : client.set(name, value, "PX", ttl);
     });
+    this.#local?.forget([key]);
     return reply === "OK";
   }
 
@@ -120,7 +131,9 @@ export class RedisKv implements Kv {
 
   async settle(key: string, claim: string, value: string, ttlMs: number): Promise<boolean> {
     const args = [claim, value, wholeMs(ttlMs)];
-    return (await this.#claiming("settle a value", settleScript, key, args)) === 1;
+    const stored = await this.#claiming("settle a value", settleScript, key, args);
+    this.#local?.forget([key]);
+    return stored === 1;
   }
 
   async unclaim(key: string, claim: string): Promise<void> {
@@ -129,10 +142,12 @@ export class RedisKv implements Kv {
 
   async replace(key: string, value: string, ttlMs: number): Promise<void> {
     await this.#claiming("replace a value", replaceScript, key, [value, wholeMs(ttlMs)]);
+    this.#local?.forget([key]);
   }
 
   async delete(keys: readonly string[]): Promise<void> {
     await this.#redis.each("delete keys", this.#names(keys), (client, name) => client.unlink(name, claimOf(name)));
+    this.#local?.forget(keys);
   }
 
   async expire(key: string, ttlMs: number): Promise<boolean> {
@@ -141,7 +156,9 @@ export class RedisKv implements Kv {
   }
 
   async increment(key: string, ttlMs: number): Promise<string> {
-    return String(await this.#script("move a version", incrementScript, key, [wholeMs(ttlMs)]));
+    const version = await this.#script("move a version", incrementScript, key, [wholeMs(ttlMs)]);
+    this.#local?.forget([key]);
+    return String(version);
   }
 
   async hashGetAll(key: string): Promise<{ readonly [field: string]: string } | null> {
@@ -162,8 +179,21 @@ export class RedisKv implements Kv {
     await this.#redis.everywhere("answer a ping", (client) => client.ping());
   }
 
+  local(): Local | string {
+    if (isClusterUrl(this.#url)) return "in a Cluster every server tells only of its own keys";
+    const { namespace, operationTimeoutMs, localBytesMax } = this.#options;
+    const nameOf = (key: string) => this.#name(key);
+    return (this.#local ??= new Local(this.#url, {
+      name: namespace,
+      nameOf,
+      operationTimeoutMs,
+      bytesMax: localBytesMax,
+    }));
+  }
+
   close(): Promise<void> {
     this.#redis.close();
+    this.#local?.close();
     return Promise.resolve();
   }
 

@@ -145,6 +145,10 @@ export class SqliteKv implements Kv {
     this.#store.run("answer a ping", (database) => database.query("SELECT 1").get());
   }
 
+  local(): string {
+    return "a file does not tell other processes what has changed in it";
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#store.close();

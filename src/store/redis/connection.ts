@@ -44,6 +44,8 @@ export interface RedisOptions {
   readonly operationTimeoutMs: number;
   /** Each command is written at once, on its own: for blocking ones, and where it must be out before something else happens. */
   readonly unpipelined?: boolean;
+  /** It subscribes to channels, anew after each connect; in RESP2, because the driver drops pushes of RESP3. */
+  readonly isListener?: boolean;
   /** Called with the driver's client each time it is connected. */
   readonly onReady?: (client: Redis, connection: RedisConnection) => void;
   readonly onState?: ((from: ConnectionState, to: ConnectionState, reason: string) => void) | undefined;
@@ -94,6 +96,7 @@ export class RedisConnection implements RedisAccess {
       enableAutoPipelining: options.unpipelined !== true,
       maxRetriesPerRequest: 1,
       autoResendUnfulfilledCommands: options.onLostReply === "resend",
+      ...(options.isListener === true ? { protocol: 2, autoResubscribe: false } : {}),
       // After a failover the old primary answers as a replica: go and find the new one.
       reconnectOnError: (error) => error.message.startsWith("READONLY"),
       retryStrategy: (times) => this.#reconnectDelayMs(times),
