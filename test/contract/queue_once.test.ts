@@ -5,6 +5,7 @@ import { knownJobsMax } from "../../src/store/queue/limits.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Lease, OnceJob, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
+import { queueDrivers } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
 import { storeForms } from "../harness/stores.ts";
 
@@ -89,12 +90,15 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       await small.close();
     });
 
-    test("of ids only the newest are remembered", async () => {
-      await ours.enqueueOnce(name, [job("first")]);
-      const others = Array.from({ length: knownJobsMax }, (_, index) => job(`${index}`));
-      await ours.enqueueOnce(name, others);
-      expect(await ours.enqueueOnce(name, [job("0"), job("first")])).toEqual([false, true]);
-    });
+    // It takes seconds, and knows nothing of the form of a driver.
+    if (driver in queueDrivers) {
+      test("of ids only the newest are remembered", async () => {
+        await ours.enqueueOnce(name, [job("first")]);
+        const others = Array.from({ length: knownJobsMax }, (_, index) => job(`${index}`));
+        await ours.enqueueOnce(name, others);
+        expect(await ours.enqueueOnce(name, [job("0"), job("first")])).toEqual([false, true]);
+      });
+    }
 
     test("a tick fires once, later ones go on, and one before the last is over", async () => {
       const tick = (atMs: number) => job(`nightly-${atMs}`, { tick: { schedule: "nightly", atMs } });

@@ -7,10 +7,11 @@ import { join } from "node:path";
 import postgres from "postgres";
 
 import { openQueue } from "../../src/store/queue/open.ts";
+import { type CrashRedis, type RedisForm, startCrashRedis } from "./crash/redis.ts";
 import { eventually } from "./eventually.ts";
 import { createDatabase } from "./postgres.ts";
 import { type ScaleProcess, startScale } from "./process.ts";
-import { freshNamespace, type RedisServer, startRedis } from "./redis.ts";
+import { freshNamespace } from "./redis.ts";
 import { seeded } from "./seeded.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -19,16 +20,17 @@ export interface CrashOptions {
   readonly seconds: number;
   /** It goes on until there were so many, which takes a slow machine longer. */
   readonly atLeast?: { readonly kills: number; readonly acknowledged: number };
-  /** Redis writes every command to its file before it answers; without, it forgets everything when it is killed. */
-  readonly appendOnly: boolean;
+  readonly redis: RedisForm;
 }
 
 export interface Kill {
   readonly what: "producer" | "worker" | "redis";
   /** Of the process that was killed. */
   readonly pid: number;
-  /** Milliseconds since the epoch; of Redis, when it was back. */
+  /** Milliseconds since the epoch; of Redis, when it was back, or another had taken its place. */
   readonly at: number;
+  /** Of Redis, when it was killed. */
+  readonly since?: number;
 }
 
 export interface Execution {
@@ -60,8 +62,8 @@ const workersMax = 3;
 const entry = join(import.meta.dir, "../scenario/fixtures/effect.ts");
 
 /** Runs it all, lets it come to rest, and tells what became of it. */
-export async function crash({ seed, seconds, atLeast, appendOnly }: CrashOptions): Promise<CrashReport> {
-  const redis = await startRedis(appendOnly ? { appendonly: "yes", appendfsync: "always" } : {});
+export async function crash({ seed, seconds, atLeast, redis: form }: CrashOptions): Promise<CrashReport> {
+  const redis = await startCrashRedis(form);
   const databaseUrl = await createDatabase();
   const sql = postgres(databaseUrl, { onnotice: () => undefined });
   await sql`create table effect (job text primary key)`;
@@ -109,7 +111,7 @@ async function killAtRandom(fleet: Fleet, random: () => number, isEnough: (kills
 }
 
 class Fleet {
-  readonly #redis: RedisServer;
+  readonly #redis: CrashRedis;
   readonly #databaseUrl: string;
   readonly #namespace = freshNamespace();
   readonly #file = join(temporaryDirectory("crash"), "acknowledged");
@@ -117,7 +119,7 @@ class Fleet {
   readonly #gone: ScaleProcess[] = [];
   readonly #producers: Bun.Subprocess[] = [];
 
-  constructor(redis: RedisServer, databaseUrl: string) {
+  constructor(redis: CrashRedis, databaseUrl: string) {
     this.#redis = redis;
     this.#databaseUrl = databaseUrl;
   }
@@ -148,11 +150,9 @@ class Fleet {
   }
 
   async killRedis(awayMs: number): Promise<Kill> {
-    const pid = this.#redis.pid();
-    await this.#redis.kill();
-    await Bun.sleep(awayMs);
-    await this.#redis.start();
-    return { what: "redis", pid, at: Date.now() };
+    const since = Date.now();
+    const pid = await this.#redis.kill(awayMs);
+    return { what: "redis", pid, since, at: Date.now() };
   }
 
   async stopProducers(): Promise<void> {
@@ -212,8 +212,9 @@ class Fleet {
 
   #producer(): Bun.Subprocess {
     const program = join(import.meta.dir, "crash/producer.ts");
+    const { url, durability } = this.#redis;
     return Bun.spawn(
-      ["setpriv", "--pdeathsig=KILL", process.execPath, program, this.#redis.url, this.#namespace, this.#file],
+      ["setpriv", "--pdeathsig=KILL", process.execPath, program, url, this.#namespace, this.#file, durability],
       { stdio: ["ignore", "ignore", "inherit"] },
     );
   }

@@ -17,8 +17,8 @@ export interface RedisServer {
   pid(): number;
   /** A client for looking and for breaking things; the caller quits it. */
   client(): Redis;
-  /** Starts it again on the same port, after a stop or a kill. What was not saved is gone. */
-  start(): Promise<void>;
+  /** Starts it again on the same port, after a stop or a kill, with these settings besides. What was not saved is gone. */
+  start(more?: { readonly [directive: string]: string }): Promise<void>;
   /** SIGKILL. */
   kill(): Promise<void>;
   /** Stops it and removes its directory. */
@@ -45,9 +45,11 @@ export async function startRedis(settings: { readonly [directive: string]: strin
   const port = freePort();
   const password = settings["requirepass"];
   const all = { save: "", appendonly: "no", ...settings, dir: directory, port: String(port), bind: "127.0.0.1" };
-  const flags = Object.entries(all).flatMap(([directive, value]) => [`--${directive}`, value]);
-  const launch = () =>
-    Bun.spawn(["setpriv", "--pdeathsig=KILL", "redis-server", ...flags], { stdio: ["ignore", "ignore", "inherit"] });
+  const launch = (more = {}) => {
+    const flags = Object.entries({ ...all, ...more }).flatMap(([directive, value]) => [`--${directive}`, value]);
+    const command = ["setpriv", "--pdeathsig=KILL", "redis-server", ...flags];
+    return Bun.spawn(command, { stdio: ["ignore", "ignore", "inherit"] });
+  };
   let server = launch();
   keep(directory);
 
@@ -73,8 +75,8 @@ export async function startRedis(settings: { readonly [directive: string]: strin
     port,
     pid: () => server.pid,
     client,
-    start: async () => {
-      server = launch();
+    start: async (more) => {
+      server = launch(more);
       await untilReady();
     },
     kill,

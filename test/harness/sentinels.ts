@@ -16,8 +16,15 @@ export interface Sentinels {
   readonly url: string;
   /** The server that the Sentinels call the primary now. */
   primary(): Promise<RedisServer>;
-  /** SIGKILL to the primary; resolves once the Sentinels have made another server the primary. */
-  failOver(): Promise<void>;
+  /**
+   * SIGKILL to the primary; resolves once all Sentinels have made another server the primary, with the time (performance.now()) at which the
+   * first of them said so.
+   */
+  failOver(): Promise<number>;
+  /** Starts those that were killed again, as replicas; resolves once they have what the primary has. */
+  rejoin(): Promise<void>;
+  /** From here on the primary's replicas get no more of it, until it has failed over. */
+  cutReplicasOff(): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -46,6 +53,8 @@ export async function startSentinels(): Promise<Sentinels> {
     const port = Number((await factsOf(clients[0]!)).get("port"));
     return servers.find((server) => server.port === port)!;
   };
+  const dead: RedisServer[] = [];
+  let reconnectReplicas = async (): Promise<unknown> => undefined;
   const everySentinel = (holds: (facts: Facts) => boolean) =>
     eventually(
       async () => {
@@ -61,7 +70,32 @@ export async function startSentinels(): Promise<Sentinels> {
     failOver: async () => {
       const before = await primary();
       await before.kill();
-      await everySentinel((facts) => facts.get("port") !== String(before.port));
+      dead.push(before);
+      await reconnectReplicas();
+      const isReplaced = (facts: Facts) => facts.get("port") !== String(before.port);
+      const announced = await eventually(
+        async () => ((await Promise.all(clients.map(factsOf))).some(isReplaced) ? performance.now() : undefined),
+        { timeout: 30_000, what: "a Sentinel that names another primary" },
+      );
+      await everySentinel(isReplaced);
+      return announced;
+    },
+    rejoin: async () => {
+      const { port } = await primary();
+      for (const server of dead.splice(0)) {
+        await server.start({ replicaof: `127.0.0.1 ${port}` });
+        await untilLinked(server);
+      }
+    },
+    cutReplicasOff: async () => {
+      const upstream = await primary();
+      const replicas = servers.filter((server) => server !== upstream);
+      const setting = (value: string) => Promise.all(replicas.map((server) => configured(server, "masterauth", value)));
+      await setting("no longer");
+      const client = upstream.client();
+      await client.call("CLIENT", "KILL", "TYPE", "replica");
+      client.disconnect();
+      reconnectReplicas = () => setting(password);
     },
     remove: async () => {
       for (const client of clients) client.disconnect();
@@ -87,6 +121,18 @@ function clientOf(port: number): Redis {
 async function factsOf(client: Redis): Promise<Facts> {
   const flat = (await client.call("SENTINEL", "MASTER", name)) as readonly string[];
   return new Map(flat.flatMap((text, index) => (index % 2 === 0 ? [[text, flat[index + 1]!] as const] : [])));
+}
+
+async function untilLinked(replica: RedisServer): Promise<void> {
+  const client = replica.client();
+  await eventually(async () => (await client.info("replication")).includes("master_link_status:up"));
+  client.disconnect();
+}
+
+async function configured(server: RedisServer, directive: string, value: string): Promise<void> {
+  const client = server.client();
+  await client.config("SET", directive, value);
+  client.disconnect();
 }
 
 /** A Sentinel keeps what it learns in its configuration file, so each has one of its own. */

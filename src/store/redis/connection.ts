@@ -111,6 +111,8 @@ export class RedisConnection implements RedisAccess {
       if (this.#state === "ready") this.#become("connecting", "connection lost");
     });
     client.on("error", (error: Error) => (this.#lastError = messageOf(error)));
+    // The driver gives up for good when a Sentinel tells of a failover while it is connecting.
+    client.on("end", () => setTimeout(() => this.#client === client && this.#rebuild(), this.#reconnectDelayMs(1)));
     return client;
   }
 
@@ -121,7 +123,11 @@ export class RedisConnection implements RedisAccess {
 
   #rebuildIfLost(): void {
     if (this.#state === "ready" || this.#state === "closed") return;
-    if (performance.now() - this.#awayAt < rebuildAfterMs) return;
+    if (performance.now() - this.#awayAt >= rebuildAfterMs) this.#rebuild();
+  }
+
+  #rebuild(): void {
+    if (this.#state === "closed") return;
     this.#awayAt = performance.now();
     const lost = this.#client;
     this.#client = this.#connect();

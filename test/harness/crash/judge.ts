@@ -1,23 +1,58 @@
 // What must hold of a crash run, as complaints: none means that it held. Pure.
 
 import type { CrashReport, Execution, Kill } from "../crash.ts";
+import type { RedisForm } from "./redis.ts";
 
 const shownMax = 5;
 
-export function judge(report: CrashReport, appendOnly: boolean): readonly string[] {
-  return [...lost(report, appendOnly), ...completedTwice(report), ...unexplained(report), ...unfinished(report)];
+/** How long a replica may be behind its primary here, where both have nothing else to do. */
+const replicaLagMsMax = 1_000;
+
+export function judge(report: CrashReport, redis: RedisForm): readonly string[] {
+  return [...lost(report, redis), ...completedTwice(report, redis), ...unexplained(report), ...unfinished(report)];
 }
 
-/** Every acknowledged job has had its effect. A Redis without its file takes along what it holds, and only what was there by then. */
-function lost({ acknowledged, effects, kills }: CrashReport, appendOnly: boolean): string[] {
-  const forgotten = appendOnly ? 0 : Math.max(0, ...kills.filter(({ what }) => what === "redis").map(({ at }) => at));
-  const missing = [...acknowledged].filter((id) => !effects.has(id) && enqueuedAt(id) > forgotten);
+/** Every acknowledged job has had its effect, but for those that this form of Redis may lose. */
+function lost({ acknowledged, effects, kills }: CrashReport, redis: RedisForm): string[] {
+  const failures = kills.filter(({ what }) => what === "redis");
+  const missing = [...acknowledged].filter(
+    (id) => !effects.has(id) && !failures.some((kill) => mayLose(kill, enqueuedAt(id), redis)),
+  );
   return missing.length === 0 ? [] : [`${missing.length} acknowledged jobs were lost: ${shown(missing)}`];
 }
 
-function completedTwice({ completions }: CrashReport): string[] {
-  const twice = [...completions].filter(([, times]) => times > 1).map(([id]) => id);
+function mayLose({ since = 0, at }: Kill, enqueued: number, redis: RedisForm): boolean {
+  switch (redis) {
+    case "append-only":
+    case "sentinel-replicas":
+      return false;
+    case "forgetful":
+      return enqueued <= at;
+    case "sentinel-memory":
+      return enqueued >= since - replicaLagMsMax && enqueued <= at;
+  }
+}
+
+/** An outcome that no replica had is lost with its primary, whatever an enqueue waits for: then the job has another one. */
+function completedTwice({ completions, executions, kills }: CrashReport, redis: RedisForm): string[] {
+  const lostWith = (id: string) =>
+    redis.startsWith("sentinel") &&
+    kills.some(
+      ({ what, since = 0 }) =>
+        what === "redis" &&
+        isRunAcross(
+          since,
+          executions.filter(({ job }) => job === id),
+        ),
+    );
+  const twice = [...completions].filter(([id, times]) => times > 1 && !lostWith(id)).map(([id]) => id);
   return twice.length === 0 ? [] : [`${twice.length} jobs were completed twice: ${shown(twice)}`];
+}
+
+/** Whether it ran shortly before that moment, and again after it. */
+function isRunAcross(moment: number, runs: readonly Execution[]): boolean {
+  const before = runs.some(({ beganAt }) => beganAt <= moment && beganAt >= moment - replicaLagMsMax);
+  return before && runs.some(({ beganAt }) => beganAt > moment);
 }
 
 /** A job that ran again did so because the worker before was killed, or because Redis was away and its outcome or its lease got lost. */
@@ -31,15 +66,15 @@ function unexplained({ executions, kills }: CrashReport): string[] {
 
 function explains(kills: readonly Kill[], before: Execution, again: Execution): boolean {
   return kills.some(
-    ({ what, pid, at }) =>
+    ({ what, pid, at, since = at }) =>
       (what === "worker" && pid === before.pid && at >= before.beganAt - statementSlackMs && at <= again.beganAt) ||
-      (what === "redis" && at >= before.beganAt && at <= again.beganAt + redisSlackMs),
+      (what === "redis" && at >= before.beganAt && since <= again.beganAt + redisSlackMs),
   );
 }
 
 /** An execution is dated by PostgreSQL, which may do what a process asked for when that is dead already. */
 const statementSlackMs = 500;
-/** A kill of Redis is dated when it was back, and a lease that could not be renewed meanwhile runs out a little later. */
+/** A lease that could not be renewed while Redis was away runs out a little later. */
 const redisSlackMs = 2_000;
 
 function unfinished({ left }: CrashReport): string[] {

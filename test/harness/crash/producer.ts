@@ -1,12 +1,12 @@
 // A process that enqueues as fast as it is answered, until it is killed: after each answer, and not before, the id goes to its file.
-// `bun producer.ts URL NAMESPACE FILE`
+// `bun producer.ts URL NAMESPACE FILE memory|replicas`
 
 import { appendFileSync } from "node:fs";
 
 import { openQueue } from "../../../src/store/queue/open.ts";
 
-const [url = "", namespace = "", file = ""] = process.argv.slice(2);
-const queue = openQueue(url, { namespace });
+const [url = "", namespace = "", file = "", durability] = process.argv.slice(2);
+const queue = openQueue(url, { namespace, durability: durability === "replicas" ? "replicas" : "memory" });
 const pauseMs = 4;
 
 for (let sent = 0; ; sent++) {
