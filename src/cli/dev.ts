@@ -32,6 +32,8 @@ export async function run(config: Config): Promise<number> {
   configureLog({ ...config, logLevel: "warn" });
   const life = new Lifecycle();
   life.listen({ withParent: config.stopWithParent });
+  // Of a terminal that was closed. Its children would end by themselves, each at once and in no order.
+  process.on("SIGHUP", () => void life.drain("the terminal is gone"));
   try {
     return await life.run(() => start(config, life, startedAt));
   } catch (error) {

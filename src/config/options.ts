@@ -661,7 +661,7 @@ export const options = {
     ...kind.onOff,
     default: "off",
     switch: true,
-    commands: [...roles, "postgres"],
+    commands: [...roles, "postgres", "dev"],
     help: "drain when the process that started this one is gone",
   },
 

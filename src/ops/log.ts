@@ -31,8 +31,15 @@ const isFile = fstatSync(1).isFile();
 const stdout = pino.destination({ dest: 1, sync: isFile, maxLength: bufferBytesMax, contentMode: "buffer" });
 let dropped = 0;
 stdout.on("drop", () => dropped++);
-// A reader that went away (head, a closed terminal) must not take the service with it.
-stdout.on("error", () => undefined);
+/** Nobody will read any more. */
+let isGone = false;
+// A reader that went away (head, a closed terminal) must not take the service with it. What is left for it would be tried again and again
+// when the process exits (pino does that for all but a broken pipe): let go of it here. A file may have room again.
+stdout.on("error", () => {
+  if (isFile) return;
+  isGone = true;
+  stdout.destroy();
+});
 
 let pretty = false;
 const sink = { write: (lines: string) => writeBytes(Buffer.from(pretty ? prettyLines(lines) : lines)) };
@@ -83,7 +90,8 @@ export function writeLines(lines: Buffer): void {
 
 /** The types know a destination of text only. */
 function writeBytes(lines: Buffer): void {
-  stdout.write(lines as unknown as string);
+  if (isGone) dropped++;
+  else stdout.write(lines as unknown as string);
 }
 
 /** Lines lost because nobody read stdout. */
@@ -93,6 +101,7 @@ export function droppedLines(): number {
 
 /** Writes what is left, for a second at most; main calls it last. A reader that is gone must not keep the process alive. */
 export async function closeLog(): Promise<void> {
+  if (isGone) return;
   const written = Promise.withResolvers<void>();
   stdout.once("close", written.resolve);
   stdout.once("error", () => written.resolve());

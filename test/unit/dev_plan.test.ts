@@ -42,6 +42,11 @@ test("an option of dev reaches every role that has it, from a flag or the enviro
   expect([worker.concurrency, worker.namespace, app.namespace, app.requestTimeout]).toEqual([4, "shop", "shop", 7_000]);
 });
 
+test("a switch that dev is given and decides itself is said once", () => {
+  const { lb, app, worker } = children(["--stop-with-parent"]);
+  expect([lb, app, worker].map(({ stopWithParent }) => stopWithParent)).toEqual([true, true, true]);
+});
+
 test("a role's own table of scale.toml reaches that role, and so does the top level", () => {
   const { lb, app, worker } = children([
     file(`

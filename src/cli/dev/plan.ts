@@ -94,7 +94,7 @@ function log(config: Config): string[] {
 /** Options somebody gave to dev that the role has too, but for those that dev has decided. */
 function handedOn(config: Config, of: Role, decided: readonly string[]): string[] {
   const isDecided = (name: OptionName) =>
-    inEnvironment.includes(name) || decided.some((flag) => flag.startsWith(`${flagOf(name)}=`));
+    inEnvironment.includes(name) || decided.some((flag) => flag.split("=", 1)[0] === flagOf(name));
   return [...config.given]
     .filter(([name]) => table[name]!.commands.includes(of) && !isDecided(name))
     .flatMap(([name, texts]) => texts.map((text) => `${flagOf(name)}=${text}`));

@@ -7,6 +7,11 @@ export class Terminal {
   readonly #coloured = process.stdout.isTTY;
   readonly #names: string[] = [];
 
+  constructor() {
+    // A terminal that was closed: the way out has to be gone without it.
+    process.stdout.on("error", () => undefined);
+  }
+
   /** Whole lines that a child wrote. */
   write(name: string, lines: string): void {
     const prefix = this.#prefix(name);
