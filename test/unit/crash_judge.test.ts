@@ -49,7 +49,9 @@ test("a completion counts once, and a dead letter is one too many", () => {
 });
 
 test("a second execution needs a crash that explains it", () => {
-  const complaint = ["1 jobs ran again without a crash: default:1000-0"];
+  const complaint = [
+    "1 jobs ran again without a crash: default:1000-0 (attempt 1 in 7 at 1010; attempt 2 in 8 at 3000)",
+  ];
   const withKill = (what: "worker" | "redis", pid: number, at: number) =>
     judge({ ...calm, executions: again, kills: [{ what, pid, at }] }, "append-only");
   expect(judge({ ...calm, executions: again }, "append-only")).toEqual(complaint);

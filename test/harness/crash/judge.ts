@@ -61,7 +61,7 @@ function unexplained({ executions, kills }: CrashReport): string[] {
   const odd = [...byJob].filter(([, runs]) =>
     runs.some((run, index) => index > 0 && !explains(kills, runs[index - 1]!, run)),
   );
-  return odd.length === 0 ? [] : [`${odd.length} jobs ran again without a crash: ${shown(odd.map(([id]) => id))}`];
+  return odd.length === 0 ? [] : [`${odd.length} jobs ran again without a crash: ${shown(odd.map(describe))}`];
 }
 
 function explains(kills: readonly Kill[], before: Execution, again: Execution): boolean {
@@ -70,6 +70,11 @@ function explains(kills: readonly Kill[], before: Execution, again: Execution): 
       (what === "worker" && pid === before.pid && at >= before.beganAt - statementSlackMs && at <= again.beganAt) ||
       (what === "redis" && at >= before.beganAt && since <= again.beganAt + redisSlackMs),
   );
+}
+
+function describe([id, runs]: readonly [string, readonly Execution[]]): string {
+  const times = runs.map(({ attempt, pid, beganAt }) => `attempt ${attempt} in ${pid} at ${Math.round(beganAt)}`);
+  return `${id} (${times.join("; ")})`;
 }
 
 /** An execution is dated by PostgreSQL, which may do what a process asked for when that is dead already. */
