@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 
 import { flagOf, type Option, options } from "../src/config/options.ts";
-import { metricTable } from "../src/ops/metrics.ts";
+import { metricTable } from "../src/ops/metric_table.ts";
 import { importArrows } from "./tidy/arrows.ts";
 import { documented, nothingLocal, opensWithRole } from "./tidy/documents.ts";
 import { type Reasons, sizeLimits } from "./tidy/size.ts";

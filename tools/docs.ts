@@ -2,7 +2,7 @@
 // Not here: any prose. A section lies between <!-- generated: NAME --> and <!-- end -->.
 
 import { optionReference } from "../src/config/help.ts";
-import { metricTable } from "../src/ops/metrics.ts";
+import { metricTable } from "../src/ops/metric_table.ts";
 import { errorCodes } from "../src/std/errors.ts";
 
 const path = `${import.meta.dir}/../docs/OPERATING.md`;

@@ -2,7 +2,8 @@
 import { Counter, Histogram } from "prom-client";
 
 import { log } from "../ops/log.ts";
-import { metricTable, registry } from "../ops/metrics.ts";
+import { metricTable } from "../ops/metric_table.ts";
+import { registry } from "../ops/metrics.ts";
 
 /** Series of one metric. Beyond it the rest is refused: labels made of user input would fill the memory of every scraper. */
 const seriesMax = 1_000;

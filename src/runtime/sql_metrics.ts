@@ -1,6 +1,9 @@
 /** What the database's servers and their pools look like, read from plain numbers when scraped. */
-import { collect } from "../ops/metrics.ts";
+import { collect, collectHistogram } from "../ops/metrics.ts";
 import type { ServerState, Sql } from "../store/sql/sql.ts";
+import type { Operation } from "../store/sql/timings.ts";
+
+const operations: readonly Operation[] = ["read", "write", "tx"];
 
 export function publishSqlMetrics(sql: Sql): void {
   const perServer =
@@ -35,4 +38,12 @@ export function publishSqlMetrics(sql: Sql): void {
     "sql_replica_lag_seconds",
     perServer(({ replica }) => replica && replica.lagMilliseconds / 1_000),
   );
+  collectHistogram("sql_wait_seconds", (report) => {
+    for (const { name, timings } of sql.servers) report({ server: name }, timings.wait);
+  });
+  collectHistogram("sql_query_seconds", (report) => {
+    for (const { name, timings } of sql.servers) {
+      for (const operation of operations) report({ server: name, operation }, timings[operation]);
+    }
+  });
 }

@@ -307,6 +307,9 @@ function pools(open: Open, prepare: Prepare): void {
         await tx.query(q`select 1`);
         await expect(small.query(q`select 1`)).rejects.toMatchObject({ code: "overloaded", status: 503 });
       });
+      const { timings } = small.servers[0]!;
+      expect([timings.wait.count, timings.tx.count, timings.write.count]).toEqual([1, 1, 0]);
+      expect(timings.wait.sum).toBeGreaterThan(0.04);
       expect(await small.query(q`select 1 as one`)).toEqual([{ one: 1 }]);
     } finally {
       await small.close();

@@ -87,7 +87,12 @@ test("metrics name each server, and say which replicas are read from", async () 
     await eventually(async () => (await metric(apps[0]!.adminUrl, "sql_replica_readable", server)) === 1);
     expect(await metric(apps[0]!.adminUrl, "sql_replica_lag_seconds", server)).toBeLessThan(1);
     expect(await metric(apps[0]!.adminUrl, "sql_statements_total", server)).toBeGreaterThan(0);
+    const reads = { ...server, operation: "read" };
+    expect(await metric(apps[0]!.adminUrl, "sql_query_seconds_count", reads)).toBeGreaterThan(0);
   }
+  await new Client().ask(apps[0]!, "/rows/timed", "PUT", "1");
+  const writes = { server: `127.0.0.1:${primary.port}`, operation: "write" };
+  expect(await metric(apps[0]!.adminUrl, "sql_query_seconds_count", writes)).toBeGreaterThan(0);
 });
 
 describe("a client", () => {

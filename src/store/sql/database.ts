@@ -17,6 +17,7 @@ import type { Reader } from "./reader.ts";
 import { flushedLsn } from "./reception.ts";
 import { Replica } from "./replica.ts";
 import type { Row, ServerState, Sql, SqlOptions, SqlSession, Statement, TransactionOptions } from "./sql.ts";
+import { Timings } from "./timings.ts";
 import { transaction } from "./transaction.ts";
 
 const lagMaxDefault = 10_000;
@@ -31,6 +32,8 @@ export class Database implements Sql {
   readonly #isPooled: boolean;
   /** Whether it has been seen if PgBouncer's servers bound a statement. */
   #isLimitKnown = false;
+  /** Of the primary. */
+  readonly #timings = new Timings();
   readonly #primary: Pool;
   /** Reads that no replica may serve, apart from the writes: however many they are, a write finds a connection. */
   readonly #diverted: Pool;
@@ -43,8 +46,8 @@ export class Database implements Sql {
     this.sharedSecret = secretOf(url);
     this.#place = placeOf(url);
     this.#isPooled = isBouncer(url);
-    this.#primary = new Pool(url, options);
-    this.#diverted = new Pool(url, { ...options, poolMax: Math.ceil(poolMax / 2) });
+    this.#primary = new Pool(url, options, this.#timings);
+    this.#diverted = new Pool(url, { ...options, poolMax: Math.ceil(poolMax / 2) }, this.#timings);
     this.#positions = new PrimaryPosition(this.#primary);
     const askPrimary = () => this.#diverted.shared(flushedLsn);
     this.#replicas = replicaUrls.map((replica) => new Replica(replica, options, lagMax, askPrimary));
@@ -63,10 +66,12 @@ export class Database implements Sql {
       running: sum("running"),
       waiting: sum("waiting"),
       begun: sum("begun"),
+      timings: this.#timings,
     };
-    const replicas = this.#replicas.map(({ name, pool, isIn, lagMilliseconds }) => ({
+    const replicas = this.#replicas.map(({ name, pool, timings, isIn, lagMilliseconds }) => ({
       name,
       ...pool.counts,
+      timings,
       replica: { isIn, lagMilliseconds },
     }));
     return [primary, ...replicas];
@@ -128,7 +133,7 @@ export class Database implements Sql {
         const result = run(connection);
         sent(connection);
         return result;
-      }),
+      }, "write"),
     );
   }
 
@@ -165,8 +170,8 @@ export class Database implements Sql {
   }
 
   #readFrom<T>(replica: Replica | undefined, run: Run<T>, reader: Reader | undefined): Promise<T> {
-    if (replica !== undefined) return replica.pool.shared(run);
-    return this.hasReplicas ? this.#divert(run, reader) : this.#primary.shared(run);
+    if (replica !== undefined) return replica.pool.shared(run, "read");
+    return this.hasReplicas ? this.#divert(run, reader) : this.#primary.shared(run, "read");
   }
 
   /** The replica that may serve this reader now, other than `failed`; undefined if none may. */
@@ -188,7 +193,7 @@ export class Database implements Sql {
 
   /** On the primary. It may have shown more than the floor, so that a pinned reader's floor rises with it. */
   async #divert<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
-    const result = await this.#diverted.shared(run);
+    const result = await this.#diverted.shared(run, "read");
     if (reader?.key !== undefined) reader.mustSee(this.#positions.now());
     return result;
   }

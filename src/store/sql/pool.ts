@@ -11,6 +11,7 @@ import { isNotPrimary } from "./errors.ts";
 import { Hosts } from "./hosts.ts";
 import { SilenceWatch } from "./silence.ts";
 import type { SqlOptions } from "./sql.ts";
+import type { Operation, Timings } from "./timings.ts";
 
 /** Statements in flight on one connection: a short one behind a long one waits for it, so few; through a PgBouncer only one. */
 const pipelineMaxDefault = 4;
@@ -57,9 +58,12 @@ export class Pool {
   #begun = 0;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
+  readonly #timings: Timings;
   readonly #silence: SilenceWatch | undefined;
 
-  constructor(url: string, options: SqlOptions) {
+  /** `timings`: where this and other pools of the same server note how long things take. */
+  constructor(url: string, options: SqlOptions, timings: Timings) {
+    this.#timings = timings;
     this.#url = url;
     this.#hosts = new Hosts(url);
     this.#options = options;
@@ -79,20 +83,25 @@ export class Pool {
     return { connections: this.#slots.size, running, waiting: this.#waiting.length, begun: this.#begun };
   }
 
-  /** Runs one statement on a connection that others may be using. */
-  shared<T>(run: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#onAnyHost("shared", run);
+  /** Runs one statement on a connection that others may be using. Timed as `operation`, if the application asked for it. */
+  shared<T>(run: (connection: Connection) => Promise<T>, operation?: Operation): Promise<T> {
+    return this.#onAnyHost("shared", run, operation);
   }
 
   /** Runs `body` with a connection nobody else uses meanwhile. */
-  lent<T>(body: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#onAnyHost("lent", body);
+  lent<T>(body: (connection: Connection) => Promise<T>, operation?: Operation): Promise<T> {
+    return this.#onAnyHost("lent", body, operation);
   }
 
   /** Where the URL names several servers, what has not happened on one is tried on the next, once round. */
-  async #onAnyHost<T>(use: Use, run: (connection: Connection) => Promise<T>): Promise<T> {
+  async #onAnyHost<T>(
+    use: Use,
+    run: (connection: Connection) => Promise<T>,
+    operation: Operation | undefined,
+  ): Promise<T> {
     for (let hosts = this.#hosts.urls.length; ; hosts--) {
       const slot = this.#take(use) ?? (await this.#wait(use));
+      const startedAt = performance.now();
       try {
         return await run(slot.connection);
       } catch (error) {
@@ -100,6 +109,7 @@ export class Pool {
       } finally {
         if (use === "lent") slot.lent = false;
         else slot.statements--;
+        if (operation !== undefined) this.#timings[operation].observe((performance.now() - startedAt) / 1_000);
         this.#admitNext();
       }
     }
@@ -196,6 +206,8 @@ export class Pool {
       throw this.#overloaded(`${waitingStatementsMax} statements wait already`);
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
     const milliseconds = this.#options.waitTimeout ?? waitTimeoutMilliseconds;
+    const since = performance.now();
+    const noteWait = () => this.#timings.wait.observe((performance.now() - since) / 1_000);
     const timer = setTimeout(() => {
       this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
       reject(this.#overloaded(`none became free within ${milliseconds} ms`));
@@ -203,6 +215,7 @@ export class Pool {
     }, milliseconds);
     const waiter: Waiter = { use, timer, resolve, reject };
     this.#waiting.push(waiter);
+    promise.then(noteWait, noteWait);
     return promise;
   }
 

@@ -12,6 +12,7 @@ import { parseLsn, type Position } from "./position.ts";
 import { Reception } from "./reception.ts";
 import { afterPoll, type Poll, type ReplicaState, unknownReplica } from "./replica_state.ts";
 import type { SqlOptions, Statement } from "./sql.ts";
+import { Timings } from "./timings.ts";
 
 const pollMilliseconds = 250;
 const pollTimeoutMilliseconds = 500;
@@ -47,6 +48,7 @@ export class Replica {
   readonly name: string;
   /** Tells replicas apart where their addresses are nobody's business. */
   readonly id: string;
+  readonly timings = new Timings();
   readonly pool: Pool;
   readonly #url: string;
   readonly #options: SqlOptions;
@@ -63,7 +65,7 @@ export class Replica {
   constructor(url: string, options: SqlOptions, lagMillisecondsMax: number, askPrimary: () => Promise<bigint>) {
     this.name = placeOf(url);
     this.id = hash32(this.name).toString(36);
-    this.pool = new Pool(url, options);
+    this.pool = new Pool(url, options, this.timings);
     this.#url = url;
     this.#options = options;
     this.#lagMillisecondsMax = lagMillisecondsMax;

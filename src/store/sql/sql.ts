@@ -10,6 +10,7 @@ import { Database } from "./database.ts";
 import type { PoolCounts } from "./pool.ts";
 import type { Position } from "./position.ts";
 import type { Reader } from "./reader.ts";
+import type { Timings } from "./timings.ts";
 
 export type SqlScalar = string | number | bigint | boolean | Date | Uint8Array | null;
 /** One parameter. Arrays are sent as PostgreSQL's array literal, nested ones as several dimensions. */
@@ -50,6 +51,7 @@ export interface TransactionOptions {
 export interface ServerState extends PoolCounts {
   /** host:port */
   readonly name: string;
+  readonly timings: Timings;
   readonly replica?: { readonly isIn: boolean; readonly lagMilliseconds: number };
 }
 

@@ -37,7 +37,7 @@ export async function transaction<T>(
   for (let attempt = 1; ; attempt++) {
     let used: Connection | undefined;
     try {
-      return await pool.lent((connection) => once((used = connection), opening, body, onCommit));
+      return await pool.lent((connection) => once((used = connection), opening, body, onCommit), "tx");
     } catch (error) {
       if (attempt >= attempts || !mayRunAgain(error, used?.hasOpened === true, idempotent)) throw error;
       await Bun.sleep(fullJitter(attempt, pauseBaseMilliseconds, pauseMaxMilliseconds));

@@ -1,0 +1,13 @@
+/** How long statements of one server took and waited, in plain numbers that statements observe into. Publishing them is runtime/sql_metrics.ts. */
+import { Histogram } from "../../std/histogram.ts";
+
+/** What the application asked for; a tx lasts from its BEGIN to its end, over all that its body does. */
+export type Operation = "read" | "write" | "tx";
+
+export class Timings {
+  readonly read = new Histogram();
+  readonly write = new Histogram();
+  readonly tx = new Histogram();
+  /** For a connection, of those that had to. */
+  readonly wait = new Histogram();
+}
