@@ -256,11 +256,12 @@ export class QueueConsumer implements SlotUser {
     if (held.stop.reason === "lost") return count(lease, true, "lost", durationMs);
     if (held.phase !== "running") return;
     // Not awaited: the slot is free for the next job while the outcome is on its way.
-    void this.#settle(held, verdict.to === "completed" ? { ...verdict, durationMs } : verdict, durationMs);
+    const settled = verdict.to === "completed" ? { ...verdict, durationMs } : verdict;
+    void this.#settle(held, settled, durationMs, ending.kind === "failed" ? ending.error : undefined);
   }
 
   /** Records a verdict; the job is held, and renewed, until that is done. */
-  async #settle(held: Held, verdict: Verdict, durationMs: number | undefined): Promise<void> {
+  async #settle(held: Held, verdict: Verdict, durationMs: number | undefined, error?: unknown): Promise<void> {
     const { lease } = held;
     this.#settling++;
     this.#pace.finished();
@@ -270,7 +271,7 @@ export class QueueConsumer implements SlotUser {
     this.#settling--;
     this.#holding.forget(held);
     count(lease, this.#options.definitions.has(lease.name), counted ? resultOf(verdict.to) : "lost", durationMs);
-    if ("reason" in verdict && counted) explain(lease, verdict);
+    if ("reason" in verdict && counted) explain(lease, verdict, error);
   }
 
   /** Whether it counts. Where the lease ran out while the store was away, and we took it anew ourselves, it goes under the new token. */

@@ -113,5 +113,5 @@ function endingOf(error: unknown, stopReason: unknown): Ending {
   const verb = verbOf(error);
   if (verb) return verb;
   if (stopReason === "lost" || stopReason === "stopping") return { kind: "stopped" };
-  return { kind: "failed", reason: redactUrls(messageOf(stopReason ?? error)) };
+  return { kind: "failed", reason: redactUrls(messageOf(stopReason ?? error)), error };
 }

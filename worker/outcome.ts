@@ -13,13 +13,17 @@ export function count(lease: Lease, known: boolean, result: Result, durationMs: 
   countProcessed({ queue, job, id, attempt: attemptOf(lease), trace, result, waitMs, durationMs });
 }
 
-/** Why a job did not complete. An error is what somebody should look at: a job that nobody will try again. */
-export function explain(lease: Lease, verdict: Extract<Verdict, { readonly reason: string }>): void {
+/**
+ * Why a job did not complete. An error is what somebody should look at: a job that nobody will try again. `error`: what its handler threw;
+ * the line has its stack.
+ */
+export function explain(lease: Lease, verdict: Extract<Verdict, { readonly reason: string }>, error?: unknown): void {
   const fields = {
     job: lease.name,
     jobId: lease.id,
     attempt: attemptOf(lease),
     reason: verdict.reason,
+    ...(error instanceof Error ? { error } : {}),
   };
   if (verdict.to === "discarded") {
     const message = `job ${lease.name} goes to the dead letters: ${verdict.reason}`;

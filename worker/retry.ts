@@ -10,7 +10,8 @@ import type { Lease } from "../src/store/queue/queue.ts";
 /** What happened. "stopped": the worker is going away and told the handler so. "discarded", "snoozed": the handler asked for it. */
 export type Ending =
   | { readonly kind: "returned"; readonly result?: string | undefined }
-  | { readonly kind: "failed"; readonly reason: string; readonly delayMs?: number }
+  /** `error`: what the handler threw without a verb, for whoever has to find out why. */
+  | { readonly kind: "failed"; readonly reason: string; readonly delayMs?: number; readonly error?: unknown }
   | { readonly kind: "discarded"; readonly reason: string }
   | { readonly kind: "snoozed"; readonly reason: string; readonly delayMs: number }
   | { readonly kind: "cancelled" }

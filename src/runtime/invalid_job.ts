@@ -7,7 +7,7 @@ export function milliseconds(name: string, what: string, value: string | number)
   try {
     return parseDuration(value);
   } catch (error) {
-    throw invalid(name, what, messageOf(error).replace(/^expected /, ""));
+    throw new ScaleError("entry_invalid", `job("${name}"): ${what} is ${JSON.stringify(value)}, ${messageOf(error)}`);
   }
 }
 

@@ -1,6 +1,8 @@
 /** What JSON can carry without loss. Used where a value is stored now and decoded later: cache entries and job payloads. */
 
 const depthMax = 64;
+/** What is shown of a path that deep: a circle repeats itself. */
+const deepPathCharsMax = 80;
 
 /**
  * Throws a TypeError that names the path of the first value JSON would lose or change: undefined in a list, NaN, bigint, a function,
@@ -22,12 +24,13 @@ function check(value: unknown, path: string, depth: number): void {
       if (value !== null) checkObject(value, path, depth);
       return;
     default:
-      refuse(path, typeof value === "bigint" ? "a bigint; send it as a string" : typeof value);
+      if (typeof value === "bigint") refuse(path, "a bigint", "; send it as a string");
+      refuse(path, typeof value);
   }
 }
 
 function checkObject(value: object, path: string, depth: number): void {
-  if (depth >= depthMax) refuse(path, `nested deeper than ${depthMax}, or a circle`);
+  if (depth >= depthMax) refuse(`${path.slice(0, deepPathCharsMax)}…`, `nested deeper than ${depthMax}, or a circle`);
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") return;
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) check(item, `${path}[${index}]`, depth + 1);
@@ -38,6 +41,6 @@ function checkObject(value: object, path: string, depth: number): void {
   for (const [key, item] of Object.entries(value)) if (item !== undefined) check(item, `${path}.${key}`, depth + 1);
 }
 
-function refuse(path: string, got: string): never {
-  throw new TypeError(`${path} is ${got}, which JSON cannot carry`);
+function refuse(path: string, got: string, advice = ""): never {
+  throw new TypeError(`${path} is ${got}, which JSON cannot carry${advice}`);
 }

@@ -180,6 +180,13 @@ for (const [driver, urlOf] of Object.entries(drivers)) {
       const results = (result: string) => `jobs_processed_total{queue="default",job="fail",result="${result}"}`;
       await eventually(async () => (await metric(running, results("discarded"))) === 1);
       expect(await metric(running, results("retried"))).toBe(2);
+      const lines = running.log().filter((line) => line.includes('"job":"fail"') && line.includes('"reason"'));
+      // Whoever has to find out why sees where it was thrown, each time.
+      expect(lines.map((line) => /"stack":"Error: attempt \d.*?fixtures\/jobs\.ts:\d+/.test(line))).toEqual([
+        true,
+        true,
+        true,
+      ]);
       expect(running.log().join("\n")).not.toContain("hunter2");
     });
 

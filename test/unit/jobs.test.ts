@@ -89,10 +89,13 @@ test("a unique key has a limit: it stays in the queue's memory as long as its jo
 });
 
 const lossy = job<never>("lossy", () => undefined);
+const circle: { self?: unknown } = {};
+circle.self = circle;
 const refused: readonly (readonly [unknown, RegExp])[] = [
   [{ at: { deep: [1, Number.NaN] } }, /the payload of job "lossy"\.at\.deep\[1\] is NaN/],
   [new Map(), /the payload of job "lossy" is a Map/],
-  [{ id: 1n }, /a bigint; send it as a string/],
+  [circle, /of job "[^"]*"\.self\.self.{0,80}… is nested deeper than 64, or a circle, which JSON cannot carry$/],
+  [{ id: 1n }, /is a bigint, which JSON cannot carry; send it as a string/],
   [undefined, /the payload of job "lossy" is undefined/],
   ["x".repeat(256 * 1024), /is 262146 bytes, expected at most 262144/],
 ];
@@ -110,10 +113,12 @@ test("what cannot be a job is refused where it is defined, with its name", () =>
   expect(() => job("j", handler, { queue: "Über" })).toThrow(/job\("j"\): queue is not valid, expected lower-case/);
   expect(() => job("j", handler, { attempts: 0 })).toThrow(/attempts is not valid, expected a whole number/);
   expect(() => job("j", handler, { schema: {} as never })).toThrow(/schema is not valid, expected a Standard Schema/);
-  expect(() => job("j", handler, { timeout: "soon" })).toThrow(/timeout is not valid, expected a duration such as/);
+  expect(() => job("j", handler, { timeout: "soon" })).toThrow(/timeout is "soon", expected a duration such as/);
   expect(() => job("j", handler, { timeout: "30d" })).toThrow(/timeout is not valid, expected 1ms–7d/);
   expect(() => job("j", handler, { timeout: 0 })).toThrow(/timeout is not valid, expected 1ms–7d/);
-  expect(() => job("j", handler, { backoff: { base: "1s", max: "x" } })).toThrow(/backoff\.max is not valid/);
+  expect(() => job("j", handler, { backoff: { base: "1s", max: "x" } })).toThrow(
+    /backoff\.max is "x", expected a duration/,
+  );
 });
 
 test("an application's jobs are found by name, and two of one name are refused", () => {
