@@ -17,6 +17,7 @@ import {
   openStores,
   queueStore,
   queueUrlOf,
+  storePlaces,
   type Stores,
   storeStates,
 } from "../src/runtime/runtime.ts";
@@ -198,7 +199,13 @@ function readiness(life: Lifecycle, consumers: readonly QueueConsumer[], heartbe
   const silent = consumers.find((consumer) => consumer.silentMs(now) > silentMsMax);
   const ready = life.phase === "ready" && silent === undefined;
   const reason = life.phase === "ready" && silent ? whySilent(silent, heartbeat) : undefined;
-  return { ready, state: life.phase, ...(reason === undefined ? {} : { reason }), stores: storeStates() };
+  return {
+    ready,
+    state: life.phase,
+    ...(reason === undefined ? {} : { reason }),
+    stores: storeStates(),
+    places: storePlaces(),
+  };
 }
 
 function whySilent({ queue }: QueueConsumer, { up }: Heartbeat): string {

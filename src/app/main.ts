@@ -17,7 +17,7 @@ import { publishProcessMetrics } from "../ops/process_metrics.ts";
 import { announce } from "../ops/run_dir.ts";
 import type { Application } from "../runtime/entry.ts";
 import { HttpError } from "../runtime/http_error.ts";
-import { closeStores, openStores } from "../runtime/runtime.ts";
+import { closeStores, openStores, storePlaces } from "../runtime/runtime.ts";
 import { statementShapes } from "../runtime/statements.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { formatHostPort } from "../std/units.ts";
@@ -44,7 +44,7 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   life.onClose("application", () => (started ? application.definition.onStop?.() : undefined));
   const preparation = new Preparation(life);
   // Before the server, and so closed after it: a drain that takes its time is watched to its end.
-  const admin = startAdmin(config, () => preparation.readiness, {
+  const admin = startAdmin(config, () => ({ ...preparation.readiness, places: storePlaces() }), {
     "/statements": { GET: () => Response.json(statementShapes()) },
   });
   life.onClose("admin", () => admin.close());

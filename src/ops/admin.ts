@@ -18,6 +18,8 @@ export interface Readiness {
   /** Why not, and what to do. */
   readonly reason?: string;
   readonly stores?: { readonly [store: string]: string };
+  /** Where they are. */
+  readonly places?: { readonly [store: string]: string };
 }
 
 /** Pages for the operator by path and method. */

@@ -20,6 +20,8 @@ import { configureStatements } from "./statements.ts";
 
 /** What every store can do, whatever it stores. */
 interface Store {
+  /** Where it is, if that may change. */
+  readonly place?: string;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -35,6 +37,8 @@ const probeMilliseconds = 5_000;
 let stores: Stores | undefined;
 let settings: Pick<Config, "namespace" | "jobPayloadBytesMax"> | undefined;
 const states = new Map<string, "connecting" | "up" | "down">();
+/** As they were told of last. */
+const placesTold = new Map<string, string>();
 let prober: ReturnType<typeof setInterval> | undefined;
 
 /** Opens what the configuration names, without waiting for a connection. */
@@ -115,6 +119,10 @@ async function probe(name: string, store: Store): Promise<boolean> {
     await store.ping();
     states.set(name, "up");
     if (before === "down") log.info({ store: name }, `store ${name}: down → up`);
+    if (store.place !== undefined && placesTold.get(name) !== store.place) {
+      placesTold.set(name, store.place);
+      log.info({ store: name, place: store.place }, `store ${name} is at ${store.place}`);
+    }
   } catch (error) {
     states.set(name, "down");
     if (before !== "down") log.warn({ store: name }, `store ${name}: ${before} → down: ${messageOf(error)}`);
@@ -131,11 +139,17 @@ export function storeStates(): { readonly [store: string]: string } {
   return Object.fromEntries(states);
 }
 
+/** Name → where it is, for operators: a service port must not tell it. */
+export function storePlaces(): { readonly [store: string]: string } {
+  return Object.fromEntries(entries().flatMap(([name, { place }]) => (place === undefined ? [] : [[name, place]])));
+}
+
 export async function closeStores(): Promise<void> {
   clearInterval(prober);
   const open = entries();
   stores = undefined;
   states.clear();
+  placesTold.clear();
   await Promise.all(open.map(([, store]) => store.close()));
 }
 

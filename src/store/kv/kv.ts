@@ -28,6 +28,8 @@ export type KvState = "connecting" | "ready" | "down" | "closed";
 
 export interface Kv {
   readonly state: KvState;
+  /** Where it is kept, for people; never a password. */
+  readonly place: string;
 
   get(key: string): Promise<string | null>;
   /** In the order of the keys; null where there is none. Not one atomic look. */

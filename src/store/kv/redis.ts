@@ -96,6 +96,10 @@ export class RedisKv implements Kv {
     return this.#redis.state;
   }
 
+  get place(): string {
+    return this.#redis.place;
+  }
+
   get(key: string): Promise<string | null> {
     const name = this.#name(key);
     return this.#redis.run("read a value", name, (client) => client.get(name));

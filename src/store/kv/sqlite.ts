@@ -44,6 +44,10 @@ export class SqliteKv implements Kv {
     return this.#store.open ? "ready" : "closed";
   }
 
+  get place(): string {
+    return this.#store.path;
+  }
+
   async get(key: string): Promise<string | null> {
     return this.#store.run("read a value", (database) => read(database, this.#name(key)));
   }

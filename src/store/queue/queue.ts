@@ -128,6 +128,8 @@ export type QueueState = "connecting" | "ready" | "down" | "closed";
 
 export interface Queue {
   readonly state: QueueState;
+  /** Where it is kept, for people; never a password. */
+  readonly place: string;
 
   /**
    * Answers with the ids once the store has every job. Up to a thousand are taken in one step; where a longer list fails midway, the

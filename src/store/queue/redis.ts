@@ -55,6 +55,10 @@ export class RedisQueue implements Queue {
     return this.#redis.state;
   }
 
+  get place(): string {
+    return this.#redis.place;
+  }
+
   async enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]> {
     const ids: string[] = [];
     for (let start = 0; start < jobs.length; start += stepJobsMax) {

@@ -41,6 +41,10 @@ export class SqliteQueue implements Queue {
     return this.#store.open ? "ready" : "closed";
   }
 
+  get place(): string {
+    return this.#store.path;
+  }
+
   async enqueue(queue: string, jobs: readonly NewJob[]): Promise<readonly string[]> {
     const name = this.#name(queue);
     return this.#inSteps(queue, jobs, (database, step) => {

@@ -50,6 +50,10 @@ export class RedisCluster implements RedisAccess {
     return states.has("down") ? "down" : states.has("connecting") ? "connecting" : "ready";
   }
 
+  get place(): string {
+    return this.#map.place;
+  }
+
   async run<T>(
     what: string,
     key: string,

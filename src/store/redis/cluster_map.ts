@@ -37,6 +37,13 @@ export class ClusterMap {
     return this.#slots?.addresses ?? [];
   }
 
+  /** For people. */
+  get place(): string {
+    const { primaries } = this;
+    if (primaries.length === 0) return `the Redis Cluster of ${this.#address.seeds.join(", ")}`;
+    return `a Redis Cluster with the primaries ${primaries.toSorted().join(", ")}`;
+  }
+
   ownerOf(slot: number): string | undefined {
     return this.#slots?.ownerOf(slot);
   }

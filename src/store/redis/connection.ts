@@ -12,7 +12,7 @@ import { Redis, type RedisOptions as ClientOptions, ReplyError } from "ioredis";
 import { withDeadline } from "../../std/deadline.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
-import { isSentinelUrl, parseSentinelUrl } from "../../std/redis_url.ts";
+import { addressOf, isSentinelUrl, parseSentinelUrl } from "../../std/redis_url.ts";
 import { completeTracingChannels } from "./tracing.ts";
 
 export type ConnectionState = "connecting" | "ready" | "down" | "closed";
@@ -23,6 +23,8 @@ export type Operation<T> = (client: Redis, connection: RedisConnection) => Promi
 /** The way to Redis, be it one server or a Cluster of them. */
 export interface RedisAccess {
   readonly state: ConnectionState;
+  /** Which servers it is, for messages and to compare; never a password. */
+  readonly place: string;
   /** Runs one operation where the key is; every failure is a ScaleError that says where and what. `what` is the operation's name. */
   run<T>(what: string, key: string, operation: Operation<T>, timeoutMs?: number): Promise<T>;
   /** The same for each of several keys, wherever they are; the answers in their order. Not one step. */
@@ -71,6 +73,8 @@ export class RedisConnection implements RedisAccess {
   #client: Redis;
   #awayAt = performance.now();
   readonly #place: string;
+  /** Whom the Sentinels named, once connected. */
+  #server = "";
   #state: ConnectionState = "connecting";
   #lastError = "";
   #connects = 0;
@@ -103,6 +107,7 @@ export class RedisConnection implements RedisAccess {
     });
     client.on("ready", () => {
       this.#connects++;
+      if (isSentinelUrl(this.#url)) this.#server = serverOf(client);
       this.#become("ready", "connected");
       options.onReady?.(client, this);
     });
@@ -140,9 +145,9 @@ export class RedisConnection implements RedisAccess {
     return this.#state;
   }
 
-  /** Which server, for messages and to compare; never a password. */
+  /** Behind Sentinels the server they named last, too. */
   get place(): string {
-    return this.#place;
+    return this.#server === "" ? this.#place : `${this.#server}, ${this.#place}`;
   }
 
   /** Connections made so far: a server that was restarted between two of them knows no scripts. */
@@ -203,7 +208,7 @@ export class RedisConnection implements RedisAccess {
 
   #unavailable(what: string, reason: string, cause?: unknown): ScaleError {
     const detail = this.#state === "down" && this.#lastError !== "" ? `${reason}: ${this.#lastError}` : reason;
-    return new ScaleError("store_unavailable", `Redis at ${this.#place} could not ${what}: ${redactUrls(detail)}`, {
+    return new ScaleError("store_unavailable", `Redis at ${this.place} could not ${what}: ${redactUrls(detail)}`, {
       cause,
       hint: "check that the server is up and reachable, and its log",
     });
@@ -267,6 +272,11 @@ function makeClient(url: string, options: Omit<ClientOptions, "replyMapping">): 
     ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
     ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
   });
+}
+
+function serverOf(client: Redis): string {
+  const { remoteAddress: host = "", remotePort: port = 0 } = client.stream;
+  return addressOf({ host, port });
 }
 
 function placeOf(url: string): string {

@@ -35,7 +35,7 @@ export interface LaterColumn {
 
 export class SqliteStore {
   readonly #database: Database;
-  readonly #path: string;
+  readonly path: string;
   #open = true;
 
   /**
@@ -43,7 +43,7 @@ export class SqliteStore {
    * tables have got since, so that a file of an earlier version is brought along, and to `laterSchema`, which stands on those.
    */
   constructor(path: string, schema: string, columns: readonly LaterColumn[] = [], laterSchema = "") {
-    this.#path = path;
+    this.path = path;
     this.#database = this.#create(path);
     this.#database.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     this.run("open the file", (database) => {
@@ -97,7 +97,7 @@ export class SqliteStore {
   }
 
   #unavailable(what: string, reason: string, cause?: unknown): ScaleError {
-    return new ScaleError("store_unavailable", `SQLite file ${this.#path} could not ${what}: ${reason}`, {
+    return new ScaleError("store_unavailable", `SQLite file ${this.path} could not ${what}: ${reason}`, {
       cause,
       hint: "check that the directory is writable, on a local disk and not full",
     });
