@@ -117,6 +117,29 @@ test("while Redis is down an enqueue fails within its timeout, and soon at once"
   await until(() => queue.enqueue("down", [job("j")]).then(Boolean, () => false));
 });
 
+test("what a worker is told of an outage names no option of the driver's", async () => {
+  const consumer = queue.consumer("told", "ours");
+  await consumer.take(1, 1, never);
+  await redis.kill();
+  const messages: string[] = [];
+  const asked: Promise<unknown>[] = [];
+  // From the moment it is gone until that is known, one question after the other without waiting for answers.
+  await until(() => {
+    asked.push(consumer.promote(1).catch((error: unknown) => messages.push(String(error))));
+    return Promise.resolve(messages.some((message) => message.includes("the connection is down")));
+  });
+  await redis.start();
+  await Promise.all(asked);
+  expect(messages.filter((message) => message.includes("the connection was lost before it answered"))).not.toEqual([]);
+  expect(messages.filter((message) => message.includes("maxRetriesPerRequest"))).toEqual([]);
+  await until(() =>
+    consumer.promote(1).then(
+      () => true,
+      () => false,
+    ),
+  );
+});
+
 test("an enqueue that Redis dies with fails at once, and those after it are none the worse", async () => {
   process.kill(redis.pid(), "SIGSTOP");
   const unanswered = queue.enqueue("unanswered", [job("j")]).then(String, (error: unknown) => error);

@@ -55,6 +55,7 @@ export interface RedisOptions {
 
 const connectTimeoutMs = 2_000;
 /** A consumer that sleeps on after Redis came back is an outage of its own: never wait longer than this. */
+const lostReason = "the connection was lost before it answered";
 const reconnectDelayMsMax = 500;
 /** A client that has not come back for so long is given up and made anew: its server may be back for long, and it not know. */
 const rebuildAfterMs = 5_000;
@@ -163,7 +164,7 @@ export class RedisConnection implements RedisAccess {
       return await withDeadline(operation(this.#client, this), limitMs, () => this.#late(what, limitMs));
     } catch (error) {
       if (error instanceof ScaleError) throw error;
-      throw this.#unavailable(what, messageOf(error), error);
+      throw this.#unavailable(what, reasonOf(error), error);
     }
   }
 
@@ -253,7 +254,12 @@ function failUnanswered(client: Redis): void {
   const driver = client as unknown as {
     flushQueue(error: Error, which: { readonly offlineQueue: boolean }): void;
   };
-  driver.flushQueue(new Error("the connection was lost before it answered"), { offlineQueue: false });
+  driver.flushQueue(new Error(lostReason), { offlineQueue: false });
+}
+
+/** Of a command that it gave up with its connection the driver says which option of its own that is by: no help to an operator. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error && error.name === "MaxRetriesPerRequestError" ? lostReason : messageOf(error);
 }
 
 /** Through Sentinels, the driver asks them for the primary with every connection, and leaves one that they have replaced. */
