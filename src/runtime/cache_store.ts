@@ -17,9 +17,13 @@ export const tagMilliseconds = 2 * 31 * 86_400_000;
 const valueBytesMax = 1024 * 1024;
 const budgetMillisecondsDefault = 50;
 
+/** With one primary of a Cluster away, so many operations fail and so many succeed that the breaker stays closed: not each has a line. */
+const warningMillisecondsMin = 1_000;
+
 const noVersions: readonly string[] = [];
 const breaker = new Breaker({ failuresMax: 5, openMilliseconds: 1_000 });
 let budgetMilliseconds = budgetMillisecondsDefault;
+let warnedAt = Number.NEGATIVE_INFINITY;
 
 /** How long the store may take for one operation. */
 export function configureCache(config: { readonly cacheTimeout?: number | undefined }): void {
@@ -103,9 +107,15 @@ async function within<T>(what: string, operation: () => Promise<T>): Promise<T |
   } catch (error) {
     if (breaker.failed(performance.now()))
       log.warn({ error }, `the cache's store is left alone, loading instead: ${messageOf(error)}`);
-    else if (breaker.isClosed) log.warn({ error }, `cache: could not ${what}, going on without: ${messageOf(error)}`);
+    else if (breaker.isClosed) warn(what, error);
     return undefined;
   }
+}
+
+function warn(what: string, error: unknown): void {
+  if (performance.now() - warnedAt < warningMillisecondsMin) return;
+  warnedAt = performance.now();
+  log.warn({ error }, `cache: could not ${what}, going on without: ${messageOf(error)}`);
 }
 
 function late(): ScaleError {

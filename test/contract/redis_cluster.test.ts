@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 
 import { openKv } from "../../src/store/kv/open.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
+import { startApplication } from "../harness/application.ts";
 import { eventually } from "../harness/eventually.ts";
 import { takeAll } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
@@ -85,19 +86,19 @@ test("a primary that gives its place up is followed at once, and loses nothing o
   await queue.close();
 });
 
-test("after a primary is killed, kv and queue work on its replica with what was replicated, and a consumer that waited takes again", async () => {
+test("after a primary is killed, sessions, cache and queue work on its replica with what it had, and a consumer that waited takes again", async () => {
   const namespace = freshNamespace();
-  const kv = openKv(cluster.url, { namespace });
+  const application = await startApplication(cluster.url);
   const queue = openQueue(cluster.url, { namespace });
   const consumer = queue.consumer("q", "ours");
   const stream = streamOf(namespace, "q");
   try {
-    await kv.hashWrite("q:q", { set: { user: "7" } }, minute);
     const [held, kept] = await queue.enqueue("q", [job("held"), job("kept")]);
     const [lease] = await consumer.take(1, 1_000, never);
     expect(lease!.id).toBe(held!);
     const client = (await cluster.primaryOf(stream)).client();
-    await client.wait(1, 5_000);
+    await client.set(`${stream}:last`, "");
+    await client.wait(1, 10_000);
     client.disconnect();
     await cluster.failOver(stream);
 
@@ -105,13 +106,15 @@ test("after a primary is killed, kv and queue work on its replica with what was 
     const taken = await eventually(async () => (await consumer.take(1, 500, never))[0]);
     expect(performance.now() - replaced).toBeLessThan(1_500);
     expect(taken.id).toBe(kept!);
-    expect(await eventually(() => kv.hashGetAll("q:q"))).toEqual({ user: "7" });
+    expect(await application.strangers()).toEqual([]);
+    await application.untilCached();
+    expect(application.lies()).toEqual([]);
     expect(await consumer.settle([{ to: "completed", lease: taken }])).toEqual([]);
     const [id] = await queue.enqueue("q", [job("new")]);
     expect((await takeAll(consumer, 1))[0]!.id).toBe(id!);
   } finally {
     await queue.close();
-    await kv.close();
+    await application.close();
   }
 });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { openKv } from "../../src/store/kv/open.ts";
 import { openQueue } from "../../src/store/queue/open.ts";
 import type { Lease } from "../../src/store/queue/queue.ts";
+import { startApplication } from "../harness/application.ts";
 import { eventually } from "../harness/eventually.ts";
 import { takeNow } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
@@ -30,7 +31,7 @@ test("the primary that the Sentinels name is written to, whichever Sentinel is a
 
 test("a primary that dies takes along what no replica has: nothing that --queue-durability=replicas has answered for", async () => {
   const namespace = freshNamespace();
-  const kv = openKv(sentinels.url, { namespace });
+  const application = await startApplication(sentinels.url);
   const careless = openQueue(sentinels.url, { namespace });
   const careful = openQueue(sentinels.url, { namespace, durability: "replicas" });
   const consumer = careless.consumer("q", "ours");
@@ -53,7 +54,6 @@ test("a primary that dies takes along what no replica has: nothing that --queue-
     }),
   ];
   try {
-    await kv.hashWrite("h", { set: { user: "7" } }, minute);
     const [kept] = await careful.enqueue("kept", [job("kept")]);
     await eventually(() => taken[0]);
     await sentinels.cutReplicasOff();
@@ -67,7 +67,9 @@ test("a primary that dies takes along what no replica has: nothing that --queue-
     expect(await consumer.settle([{ to: "completed", lease: first.lease }])).toEqual([]);
     expect(failures[0]).toMatch(/^ScaleError: Redis at .* could not (take jobs|enqueue): /);
 
-    expect(await kv.hashGetAll("h")).toEqual({ user: "7" });
+    expect(await application.strangers()).toEqual([]);
+    await application.untilCached();
+    expect(application.lies()).toEqual([]);
     const still = await takeNow(careless.consumer("kept", "ours"));
     expect(still.map(({ id }) => id)).toEqual([kept!]);
     expect(still.map(({ id }) => id)).not.toContain(lost!);
@@ -75,7 +77,7 @@ test("a primary that dies takes along what no replica has: nothing that --queue-
   } finally {
     end.abort();
     await Promise.all(loops);
-    await Promise.all([careless.close(), careful.close(), kv.close()]);
+    await Promise.all([careless.close(), careful.close(), application.close()]);
   }
 });
 

@@ -23,7 +23,7 @@ export interface Sentinels {
   failOver(): Promise<number>;
   /** Starts those that were killed again, as replicas; resolves once they have what the primary has. */
   rejoin(): Promise<void>;
-  /** From here on the primary's replicas get no more of it, until it has failed over. */
+  /** The primary's replicas have all there is by now, and get no more of it until it has failed over. */
   cutReplicasOff(): Promise<void>;
   remove(): Promise<void>;
 }
@@ -90,9 +90,11 @@ export async function startSentinels(): Promise<Sentinels> {
     cutReplicasOff: async () => {
       const upstream = await primary();
       const replicas = servers.filter((server) => server !== upstream);
+      const client = upstream.client();
+      await client.set("last", "");
+      await client.wait(replicas.length, 10_000);
       const setting = (value: string) => Promise.all(replicas.map((server) => configured(server, "masterauth", value)));
       await setting("no longer");
-      const client = upstream.client();
       await client.call("CLIENT", "KILL", "TYPE", "replica");
       client.disconnect();
       reconnectReplicas = () => setting(password);
