@@ -225,6 +225,18 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await overview()).toMatchObject({ parked: 2, waiting: 0 });
     });
 
+    test("a rate's place is free when its time is over, though nobody waited for it", async () => {
+      const rate = { name: "rate:j", max: 1, per: 30 };
+      await queue.enqueue(name, jobs(1, [rate]));
+      const first = await takeOne();
+      await ours.begin([{ lease: first, alone: false }]);
+      await ours.settle([done(first)]);
+      const over = Date.now() + 60;
+      await eventually(() => Date.now() > over);
+      await queue.enqueue(name, jobs(1, [rate]));
+      expect(await overview()).toMatchObject({ waiting: 1, parked: 0 });
+    });
+
     test("the room of a queue counts those that are parked", async () => {
       await queue.enqueue(name, jobs(99, [order]));
       expect(queue.enqueue(name, jobs(2, [order]))).rejects.toMatchObject({ code: "queue_full" });

@@ -35,8 +35,7 @@ local gated, places, windows = KEYS[#KEYS - 12], KEYS[#KEYS - 11], KEYS[#KEYS - 
 local parked, parkedJobs, sequence = KEYS[#KEYS - 9], KEYS[#KEYS - 8], KEYS[#KEYS - 7]
 local function available() return inStreams() + redis.call('HLEN', parkedJobs) end
 local function number() return string.format('%016.0f', redis.call('INCR', sequence)) end
-local function gatesOf(envelope)
-  local header = string.match(envelope, '^[^\\n]*')
+local function gatesOf(header)
   if not string.find(header, '"gates":', 1, true) then return nil end
   local readable, facts = pcall(cjson.decode, header)
   return readable and type(facts.gates) == 'table' and #facts.gates > 0 and facts.gates or nil
@@ -66,7 +65,7 @@ local function enter(id, envelope, record)
     record.n = record.n + 1
   end
   keepRecord(id, record)
-  redis.call('HSET', moved, id, append(envelope))
+  redis.call('HSET', moved, id, append(envelope, headerOf(envelope)))
 end
 local function admit(name)
   for _ = 1, ${admittedMax} do
@@ -93,8 +92,9 @@ local function freeWindows()
   for _, place in ipairs(over) do admit(string.match(place, '^(.*)\\n%d+$')) end
 end
 local function pass(id, envelope)
-  local wanted = gatesOf(envelope)
-  if not wanted then return redis.call('HSET', moved, id, append(envelope)) end
+  local header = headerOf(envelope)
+  local wanted = gatesOf(header)
+  if not wanted then return redis.call('HSET', moved, id, append(envelope, header)) end
   freeWindows()
   local record = recordOf(id) or {gates = wanted, n = 0}
   record.begun = nil
@@ -151,7 +151,9 @@ local function isSomewhere(id, record)
 end
 local found = redis.call('HSCAN', gated, ARGV[1], 'COUNT', 100)
 for i = 1, #found[2], 2 do
-  if not isSomewhere(found[2][i], cjson.decode(found[2][i + 1])) then leaveGates(found[2][i], false) end
+  -- Read again: one that left before it may have let it in.
+  local id, record = found[2][i], recordOf(found[2][i])
+  if record and not isSomewhere(id, record) then leaveGates(id, false) end
 end
 freeWindows()
 local gate = ARGV[2]

@@ -23,8 +23,13 @@ local started = {[''] = KEYS[#KEYS - 5], h = KEYS[#KEYS - 3], l = KEYS[#KEYS - 1
 local function inStreams()
   return redis.call('XLEN', streams['']) + redis.call('XLEN', streams.h) + redis.call('XLEN', streams.l)
 end
-local function append(envelope)
-  local letter = string.match(string.match(envelope, '^[^\\n]*'), '"priority":"([hl])') or ''
+local function headerOf(envelope)
+  return string.sub(envelope, 1, (string.find(envelope, '\\n', 1, true) or 0) - 1)
+end
+local function append(envelope, header)
+  local letter = ''
+  local _, behind = string.find(header, '"priority":"', 1, true)
+  if behind then letter = string.match(header, '^[hl]', behind + 1) or '' end
   return redis.call('XADD', streams[letter], '*', 'job', envelope) .. letter
 end`;
 

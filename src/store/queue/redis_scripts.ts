@@ -118,10 +118,11 @@ export const enqueue = enqueueing({
 export const enqueueAny = enqueueing({
   facts: 4,
   throttled: " or tonumber(ARGV[i + 3]) > 0 and throttledBy(unique, moment)",
-  append: `if gatesOf(envelope) then
+  append: `local header = headerOf(envelope)
+      if gatesOf(header) then
         id = newId()
         pass(id, under(id, envelope))
-      else id = append(envelope) end`,
+      else id = append(envelope, header) end`,
   note: "if tonumber(ARGV[i + 3]) > 0 then throttle(unique, moment + ARGV[i + 3], id) end",
 });
 
@@ -133,11 +134,13 @@ export const promote = script(`${gates}
 local moment = now()
 freeWindows()
 local due = redis.call('ZRANGE', KEYS[1], '-inf', moment, 'BYSCORE', 'LIMIT', 0, ARGV[1])
-for _, id in ipairs(due) do
-  local envelope = redis.call('HGET', KEYS[2], id)
-  redis.call('ZREM', KEYS[1], id)
-  redis.call('HDEL', KEYS[2], id)
-  if envelope then pass(id, envelope) end
+if #due > 0 then
+  local envelopes = redis.call('HMGET', KEYS[2], unpack(due))
+  redis.call('ZREM', KEYS[1], unpack(due))
+  redis.call('HDEL', KEYS[2], unpack(due))
+  for i, id in ipairs(due) do
+    if envelopes[i] then pass(id, envelopes[i]) end
+  end
 end
 local nextDue = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
 local nextFree = redis.call('EXISTS', parked) == 1 and redis.call('ZRANGE', windows, 0, 0, 'WITHSCORES')[2]

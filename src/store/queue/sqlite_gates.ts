@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 
 import type { LaterColumn } from "../sqlite/database.ts";
 import { decodeEnvelope } from "./envelope.ts";
-import type { Gate } from "./gates.ts";
+import { type Gate, isRated } from "./gates.ts";
 
 /** When a parked job is due, in milliseconds since the epoch: the last moment that there is. */
 const never = 8_640_000_000_000_000;
@@ -52,7 +52,7 @@ const givePlace = "DELETE FROM job_place WHERE entry = ?1 AND gate = ?2";
 const keepPassed = "UPDATE job SET passed = ?2, gate = NULL WHERE id = ?1";
 const toTime = "UPDATE job_place SET entry = NULL, until = ?3 WHERE entry = ?1 AND gate = ?2";
 const takeByTime = "INSERT INTO job_place (queue, gate, until) VALUES (?1, ?2, ?3)";
-const freeByTime = "DELETE FROM job_place WHERE queue = ?1 AND until <= ?2 RETURNING gate";
+const giveByTime = "DELETE FROM job_place WHERE queue = ?1 AND until <= ?2 RETURNING gate";
 const dueRows = `
 SELECT id, envelope, passed FROM job
 WHERE queue = ?1 AND state IN ('scheduled', 'retryable') AND at <= ?2 AND gates > 0 ORDER BY at, id LIMIT ?3`;
@@ -75,6 +75,7 @@ export const row = "SELECT id, envelope, passed FROM job WHERE id = ?1";
 /** Lets a job through the gates it has not passed, or parks it at the first without room. */
 export function pass(database: Database, queue: string, row: Row): void {
   const { gates } = decodeEnvelope(row.envelope);
+  if (isRated(gates)) freeByTime(database, queue);
   let { passed } = row;
   for (const gate of gates.slice(passed)) {
     if (isFull(database, queue, gate) || first(database, queue, gate.name) !== null) {
@@ -137,11 +138,14 @@ export function noteBegin(database: Database, queue: string, entry: string, gate
 
 /** What time gives back, and jobs with gates that are due. */
 export function promote(database: Database, queue: string, max: number): void {
-  const now = Date.now();
-  const free = database.query<{ gate: string }, [string, number]>(freeByTime).all(queue, now);
+  freeByTime(database, queue);
+  const due = database.query<Row, [string, number, number]>(dueRows).all(queue, Date.now(), max);
+  for (const row of due) pass(database, queue, row);
+}
+
+function freeByTime(database: Database, queue: string): void {
+  const free = database.query<{ gate: string }, [string, number]>(giveByTime).all(queue, Date.now());
   admit(database, queue, [...new Set(free.map(({ gate }) => gate))]);
-  for (const row of database.query<Row, [string, number, number]>(dueRows).all(queue, now, max))
-    pass(database, queue, row);
 }
 
 /** When the next place is free that somebody waits for, in milliseconds since the epoch. */
@@ -156,6 +160,7 @@ export function mend(database: Database, queue: string, after: string): string {
   for (const { id } of database.query<{ id: number }, [string]>(leftBehind).all(queue)) {
     for (const name of heldBy(database, id)) database.query(givePlace).run(id, name);
   }
+  freeByTime(database, queue);
   const waitedFor = database.query<{ gate: string }, [string, string]>(gatesWaitedFor).all(queue, after);
   const names = waitedFor.map(({ gate }) => gate);
   admit(database, queue, names);
