@@ -224,15 +224,20 @@ export class QueueConsumer implements SlotUser {
     const timer = setTimeout(letOthers, aloneMs);
     try {
       if (this.#draining || !this.#begin(held)) return;
-      const wants = () => held.phase === "running" && !this.#draining;
+      const wants = () => held.phase === "running" && held.stop.reason === undefined && !this.#draining;
       if (await this.#starts.confirm(() => ({ lease: held.lease, alone }), wants)) await this.#run(held);
-      // Recorded or not: putting it back takes the start away too.
-      else if (held.phase === "running") void this.#settle(held, released(attemptOf(held.lease)), undefined);
+      // Recorded or not: an outcome takes the start away too.
+      else if (held.phase === "running") void this.#settle(held, this.#unbegun(held), undefined);
     } finally {
       clearTimeout(timer);
       slots.release();
       letOthers();
     }
+  }
+
+  /** What becomes of a job that was to run, and is not wanted to any more: a handler would wait for a signal that came before it. */
+  #unbegun({ lease, stop }: Held): Verdict {
+    return stop.reason === "cancelled" ? cancelled(attemptOf(lease) - 1) : released(attemptOf(lease));
   }
 
   /** False where it is not ours to run any more. */

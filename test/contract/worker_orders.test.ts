@@ -8,7 +8,7 @@ import { LeaseTable } from "../../worker/lease_table.ts";
 import { tidy } from "../../worker/orders.ts";
 import { Slots } from "../../worker/slots.ts";
 import { eventually } from "../harness/eventually.ts";
-import { takeNow } from "../harness/queues.ts";
+import { reclaimOne, takeNow } from "../harness/queues.ts";
 import { freshNamespace } from "../harness/redis.ts";
 import { storeForms } from "../harness/stores.ts";
 
@@ -16,8 +16,8 @@ setDefaultTimeout(60_000);
 
 for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`orders on ${driver}`, () => {
-    /** A worker of one slot that holds so many jobs; the first runs until it is told to stop or `free` is called. */
-    async function holding(jobs: number) {
+    /** A worker of one slot, and so many jobs in its queue; each runs until it is told to stop or `free` is called. */
+    async function beginning(jobs: number) {
       const begun: string[] = [];
       const free = Promise.withResolvers<void>();
       const handler = async (_: null, { id, signal }: { readonly id: string; readonly signal: AbortSignal }) => {
@@ -41,14 +41,20 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
         heartbeat: { table: new LeaseTable(100), up: true, stoodStill: () => false },
         index: 0,
       });
-      consumer.accept(await source.take(jobs, 1_000, new AbortController().signal));
-      await eventually(() => begun.length === 1);
       const end = async () => {
         free.resolve();
         await consumer.drain(1_000, 1_000);
         await queue.close();
       };
       return { queue, source, consumer, ids, begun, free, end };
+    }
+
+    /** It holds them, and the first runs. */
+    async function holding(jobs: number) {
+      const all = await beginning(jobs);
+      all.consumer.accept(await all.source.take(jobs, 1_000, new AbortController().signal));
+      await eventually(() => all.begun.length === 1);
+      return all;
     }
 
     test("a job held and not begun is cancelled without beginning, one that runs is told, others go on", async () => {
@@ -60,6 +66,27 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       const { counts } = await queue.inspector.overview("default");
       expect(counts).toMatchObject({ cancelled: 2, completed: 2 });
       expect(begun).toEqual([ids[0]!, ids[1]!, ids[3]!]);
+      await end();
+    });
+
+    test("a job whose worker died does not begin where it is cancelled while its start is being recorded", async () => {
+      const { queue, source, consumer, ids, begun, end } = await beginning(1);
+      const theirs = queue.consumer("default", "theirs");
+      await theirs.begin((await takeNow(theirs)).map((lease) => ({ lease, alone: false })));
+      const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const begin = source.begin.bind(source);
+      source.begin = async (beginnings) => {
+        asked.resolve();
+        await answered.promise;
+        return begin(beginnings);
+      };
+      consumer.accept([await reclaimOne(source, 0)]);
+      await asked.promise;
+      expect(await queue.inspector.cancel(ids[0]!)).toBe("cancelling");
+      consumer.obey(await source.orders());
+      answered.resolve();
+      await eventually(async () => (await queue.inspector.overview("default")).counts.cancelled === 1);
+      expect(begun).toEqual([]);
       await end();
     });
 
