@@ -1,4 +1,4 @@
-// Finds the programs the tests start (PostgreSQL, PgBouncer, Redis, a browser), and on Debian as root installs what is missing.
+// Finds the programs the tests start (PostgreSQL, PgBouncer, Redis, OpenSSL, a browser), and on Debian as root installs what is missing.
 // Invariant: only programs are brought; a server that belongs to the system is neither used nor stopped.
 // Not here: starting private servers (test/harness).
 
@@ -8,7 +8,9 @@ import { delimiter } from "node:path";
 
 export const postgres = { name: "PostgreSQL", program: "postgres", packages: ["postgresql"] };
 export const pgbouncer = { name: "PgBouncer", program: "pgbouncer", packages: ["pgbouncer"] };
+// Sentinels and Clusters are the same program.
 export const redis = { name: "Redis", program: "redis-server", packages: ["redis-server"] };
+export const openssl = { name: "OpenSSL", program: "openssl", packages: ["openssl"] };
 export const browser = { name: "Chromium", program: "chromium", packages: ["chromium", "fonts-liberation"] };
 
 /** Returns undefined when each of them is there, else one sentence: what is missing, and which packages bring it. */

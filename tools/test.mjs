@@ -5,9 +5,9 @@ import { spawn } from "node:child_process";
 import { constants } from "node:os";
 
 import { bun, fail, install, must, root } from "./install.mjs";
-import { bring, pgbouncer, postgres, redis } from "./servers.mjs";
+import { bring, openssl, pgbouncer, postgres, redis } from "./servers.mjs";
 
-const missing = bring(postgres, pgbouncer, redis);
+const missing = bring(postgres, pgbouncer, redis, openssl);
 if (missing !== undefined) fail(missing);
 install();
 must([bun, "tools/build.ts", "--if-stale"], "the build failed");
