@@ -16,7 +16,9 @@ const patience = { timeout: 30_000 };
 /** A command, and what tells when all that it starts is up and when nothing of it is left. */
 function started(command: readonly string[], directory: string) {
   const owned = own(command.join(" "));
-  const env = { PATH: process.env["PATH"] ?? "", HOME: directory, [mark]: owned.value };
+  // npm would ask the registry whether it is the newest.
+  const quiet = { npm_config_update_notifier: "false" };
+  const env = { PATH: process.env["PATH"] ?? "", HOME: directory, [mark]: owned.value, ...quiet };
   // The terminal is the child's own: closing it hangs up.
   const child = Bun.spawn([...command], { cwd: root, env, terminal: {} });
   const runDir = join(directory, "run");
