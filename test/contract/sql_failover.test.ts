@@ -5,7 +5,7 @@ import { statementOf, type Value } from "../../src/runtime/statement.ts";
 import { urlsOf } from "../../src/std/host_list.ts";
 import { openSql, type Sql } from "../../src/store/sql/sql.ts";
 import { eventually } from "../harness/eventually.ts";
-import { type PostgresCluster, type Replica, startPostgres, startReplica } from "../harness/postgres.ts";
+import { type PostgresCluster, type Replica, startSynchronousPair } from "../harness/postgres.ts";
 
 setDefaultTimeout(60_000);
 
@@ -21,18 +21,7 @@ interface Pair extends AsyncDisposable {
 
 /** A primary that commits only what its standby has, and a store that knows both by one URL. */
 async function pair(): Promise<Pair> {
-  const primary = await startPostgres({ synchronous_commit: "on" });
-  const standby = await startReplica(primary, { synchronous_commit: "on" });
-  const admin = openSql(primary.url, { applicationName: "admin", poolMax: 1, statementTimeout: 0 });
-  await admin.session(async (session) => {
-    await session.script("alter system set synchronous_standby_names = '*'");
-    await session.script("select pg_reload_conf()");
-  });
-  await eventually(
-    async () => (await admin.query(q`select 1 from pg_stat_replication where sync_state = 'sync'`)).length === 1,
-  );
-  await admin.close();
-  const url = primary.url.replace(`:${primary.port}/`, `:${primary.port},127.0.0.1:${standby.port}/`);
+  const { primary, standby, url } = await startSynchronousPair();
   const sql = openSql(url, { applicationName: "scale-test", poolMax: 4, statementTimeout: 5_000 });
   return {
     primary,

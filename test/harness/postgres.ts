@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import postgres from "postgres";
 
 import { freePorts } from "../../src/io/free_port.ts";
+import { eventually } from "./eventually.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export interface PostgresCluster {
@@ -87,6 +88,27 @@ export async function startReplica(primary: PostgresCluster, extra: Settings = {
         await sql`select pg_promote()`;
       }),
   };
+}
+
+export interface SynchronousPair {
+  readonly primary: PostgresCluster;
+  readonly standby: Replica;
+  /** Names both. */
+  readonly url: string;
+}
+
+/** A primary that commits only what its standby has: what it acknowledged survives it. */
+export async function startSynchronousPair(): Promise<SynchronousPair> {
+  const primary = await startPostgres({ synchronous_commit: "on" });
+  const standby = await startReplica(primary, { synchronous_commit: "on" });
+  await administer(primary.url, async (sql) => {
+    await sql.unsafe("alter system set synchronous_standby_names = '*'");
+    await sql`select pg_reload_conf()`;
+    const inStep = () => sql`select 1 from pg_stat_replication where sync_state = 'sync'`;
+    await eventually(async () => (await inStep()).length === 1);
+  });
+  const url = primary.url.replace(`:${primary.port}/`, `:${primary.port},127.0.0.1:${standby.port}/`);
+  return { primary, standby, url };
 }
 
 function newDirectory(): { readonly directory: string; readonly data: string } {

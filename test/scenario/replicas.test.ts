@@ -3,9 +3,11 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 
 import { openSql } from "../../src/store/sql/sql.ts";
 import { eventually } from "../harness/eventually.ts";
+import { faultsOf, History } from "../harness/history.ts";
 import { currentScope } from "../harness/leaks.ts";
 import { metric } from "../harness/metrics.ts";
 import { type PostgresCluster, type Replica, startPostgres, startReplica } from "../harness/postgres.ts";
+import { childrenOf, commandOf, connectionsOf } from "../harness/proc.ts";
 import { type ScaleProcess, startScale } from "../harness/process.ts";
 import { freshNamespace, sharedRedis } from "../harness/redis.ts";
 
@@ -193,30 +195,77 @@ test("a job sees what was written before it was enqueued", async () => {
   }
 });
 
-test("a replica that is killed under load costs no request, and a client never goes back in time when its pin moves", async () => {
-  const clients = Array.from({ length: 4 }, () => new Client());
-  let stopped = false;
-  const writing = (async () => {
-    const writer = new Client();
-    for (let n = 1; !stopped; n++) await writer.ask(apps[n % 2]!, "/rows/history", "PUT", String(n));
-  })();
-  const read = async (client: Client) => {
-    await client.ask(apps[0]!, "/begin", "POST");
-    for (let last = 0, n = 0; !stopped; n++) {
-      const row = (await client.ask(apps[n % 2]!, "/rows/history")) as { n: number } | null;
-      expect(row?.n ?? 0).toBeGreaterThanOrEqual(last);
-      last = row?.n ?? 0;
-    }
-  };
-  const reading = clients.map(read);
+/** The standby's sender at the primary. */
+async function senderOf(replica: Replica): Promise<number> {
+  const receiver = childrenOf(replica.pid()).find((pid) => commandOf(pid).includes("walreceiver"));
+  const ports = connectionsOf(receiver!).map(({ localPort }) => localPort);
+  const sql = openSql(primary.url, { applicationName: "test", poolMax: 1, statementTimeout: 0 });
   try {
-    await Bun.sleep(500);
+    const text = "select pid from pg_stat_replication where client_port = any($1)";
+    const [sender] = await sql.query<{ pid: number }>({ text, parameters: [ports] });
+    return sender!.pid;
+  } finally {
+    await sql.close();
+  }
+}
+
+const breaks: { readonly [how: string]: () => Promise<void> } = {
+  "is killed and comes back": async () => {
     process.kill(replicas[1]!.pid(), "SIGKILL");
     await Bun.sleep(2_000);
     await replicas[1]!.start();
-    await eventually(async () => (await serversOf(apps[0]!, 20)).size === 2, { what: "the replica being read again" });
-  } finally {
-    stopped = true;
-  }
-  await Promise.all([writing, ...reading]);
-});
+  },
+  "replays nothing for a while": async () => {
+    await execute(replicas[1]!.url, "select pg_wal_replay_pause()");
+    await Bun.sleep(2_000);
+    await execute(replicas[1]!.url, "select pg_wal_replay_resume()");
+  },
+  "hears nothing for a while": async () => {
+    const sender = await senderOf(replicas[1]!);
+    process.kill(sender, "SIGSTOP");
+    await Bun.sleep(2_000);
+    process.kill(sender, "SIGCONT");
+  },
+};
+
+test.each(Object.keys(breaks))(
+  "a replica that %s costs no request, and nobody an older view than they had",
+  async (how) => {
+    const history = new History();
+    let isOver = false;
+    const write = async (client: Client, name: string, key: string, app: ScaleProcess, n: number) =>
+      history.write(name, app.url, key, n, () => client.ask(app, `/rows/${key}`, "PUT", String(n)));
+    const read = async (client: Client, name: string, key: string, app: ScaleProcess) =>
+      history.read(name, app.url, key, async () => {
+        const row = (await client.ask(app, `/rows/${key}`)) as { n: number } | null;
+        return row?.n ?? 0;
+      });
+    const [shared, own] = [`shared ${how}`, `own ${how}`];
+    const person = async (index: number) => {
+      const [client, name] = [new Client(index % 2 === 0), `person ${index}`];
+      await client.ask(apps[0]!, "/begin", "POST");
+      for (let n = 1; !isOver; n++) {
+        await write(client, name, `${own} ${index}`, apps[n % 2]!, n);
+        await read(client, name, `${own} ${index}`, apps[(n + 1) % 2]!);
+        await read(client, name, shared, apps[n % 2]!);
+        await read(client, name, shared, apps[(n + 1) % 2]!);
+      }
+    };
+    const writer = async () => {
+      const client = new Client();
+      for (let n = 1; !isOver; n++) await write(client, "writer", shared, apps[n % 2]!, n);
+    };
+    const work = [writer(), ...[0, 1, 2, 3].map(person)];
+    try {
+      await eventually(() => history.events.length > 100);
+      await breaks[how]!();
+      await eventually(async () => (await serversOf(apps[0]!, 20)).size === 2, {
+        what: "the replica being read again",
+      });
+    } finally {
+      isOver = true;
+      await Promise.all(work);
+    }
+    expect(faultsOf(history.events, { readYourWrites: true, monotonicReads: true })).toEqual([]);
+  },
+);
