@@ -237,6 +237,32 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await overview()).toMatchObject({ waiting: 1, parked: 0 });
     });
 
+    test("the same begin, recorded twice because its answer got lost, counts once at a rate", async () => {
+      await queue.enqueue(name, jobs(3, [{ name: "rate:j", max: 2, per: 60_000 }]));
+      const [first, second] = await takeAll(ours, 2);
+      await ours.begin([{ lease: first!, alone: false }]);
+      await ours.begin([{ lease: first!, alone: false }]);
+      await ours.settle([{ to: "scheduled", lease: second!, attempts: 0, delayMs: 60_000, reason: "later" }]);
+      expect(payloads(await takeNow(ours))).toBe("2");
+    });
+
+    test("an attempt that has an outcome counts at a rate, also where its begin was not recorded", async () => {
+      await queue.enqueue(name, jobs(4, [{ name: "rate:j", max: 2, per: 60_000 }]));
+      const [first, second] = await takeAll(ours, 2);
+      await ours.settle([done(first!), again(second!, 60_000)]);
+      expect(await takeNow(ours)).toEqual([]);
+      expect(await overview()).toMatchObject({ parked: 2, waiting: 0 });
+    });
+
+    test("gates that cannot be read limit nothing, and lose no job", async () => {
+      const later = [{ name: "key:a", places: 1 }] as unknown as readonly Gate[];
+      await queue.enqueue(name, [...jobs(1, later), ...jobs(1, later, { delayMs: 1, payload: "late" })]);
+      await promoteAll();
+      const leases = await takeAll(ours, 2);
+      expect(leases.map(({ payload }) => payload)).toEqual(["0", "late"]);
+      await ours.settle(leases.map(done));
+    });
+
     test("the room of a queue counts those that are parked", async () => {
       await queue.enqueue(name, jobs(99, [order]));
       expect(queue.enqueue(name, jobs(2, [order]))).rejects.toMatchObject({ code: "queue_full" });

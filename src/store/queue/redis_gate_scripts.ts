@@ -26,8 +26,9 @@ const windowsMax = 1_000;
 const admittedMax = 1_000;
 
 /**
- * pass(id, envelope): through the gates it has not passed, into its stream; or parked. leaveGates(id, keep): gives its places back, with
- * `keep` all but those that are kept, and lets others in. noteBegin(id): from now on its attempt counts. freeWindows(): gives back what
+ * pass(id, envelope): through the gates it has not passed, into its stream; or parked. leaveGates(id, keep, ran): gives its places back, with
+ * `keep` all but those that are kept, and lets others in; an attempt that ran counts, also where its begin was not recorded.
+ * noteBegin(id): from now on its attempt counts. freeWindows(): gives back what
  * time has. number(): one that was never given. available(): entries of all streams, and what is parked.
  */
 export const gates = `${clock}${streams}
@@ -35,10 +36,15 @@ local gated, places, windows = KEYS[#KEYS - 12], KEYS[#KEYS - 11], KEYS[#KEYS - 
 local parked, parkedJobs, sequence = KEYS[#KEYS - 9], KEYS[#KEYS - 8], KEYS[#KEYS - 7]
 local function available() return inStreams() + redis.call('HLEN', parkedJobs) end
 local function number() return string.format('%016.0f', redis.call('INCR', sequence)) end
+local function isGate(it)
+  return type(it) == 'table' and type(it.name) == 'string' and type(it.max) == 'number' and (it.per == nil or type(it.per) == 'number')
+end
 local function gatesOf(header)
   if not string.find(header, '"gates":', 1, true) then return nil end
   local readable, facts = pcall(cjson.decode, header)
-  return readable and type(facts.gates) == 'table' and #facts.gates > 0 and facts.gates or nil
+  if not readable or type(facts.gates) ~= 'table' or #facts.gates == 0 then return nil end
+  for _, gate in ipairs(facts.gates) do if not isGate(gate) then return nil end end
+  return facts.gates
 end
 local function recordOf(id)
   local text = redis.call('HGET', gated, id)
@@ -100,9 +106,26 @@ local function pass(id, envelope)
   record.begun = nil
   enter(id, envelope, record)
 end
-local function leaveGates(id, keep)
+local function countBegin(record)
+  for i = 1, record.n do
+    local gate = record.gates[i]
+    if gate.per then
+      if record.begun then redis.call('HINCRBY', places, gate.name, 1) end
+      redis.call('ZADD', windows, now() + gate.per, gate.name .. '\\n' .. number())
+    end
+  end
+  record.begun = true
+end
+local function noteBegin(id)
   local record = recordOf(id)
   if not record then return end
+  countBegin(record)
+  keepRecord(id, record)
+end
+local function leaveGates(id, keep, ran)
+  local record = recordOf(id)
+  if not record then return end
+  if ran and not record.begun then countBegin(record) end
   if record.at then
     redis.call('ZREM', parked, record.at)
     redis.call('HDEL', parkedJobs, id)
@@ -119,23 +142,13 @@ local function leaveGates(id, keep)
   for _, name in ipairs(left) do giveBack(name) end
   for _, name in ipairs(left) do admit(name) end
 end
-local function noteBegin(id)
-  local record = recordOf(id)
-  if not record then return end
-  for i = 1, record.n do
-    local gate = record.gates[i]
-    if gate.per then
-      if record.begun then redis.call('HINCRBY', places, gate.name, 1) end
-      redis.call('ZADD', windows, now() + gate.per, gate.name .. '\\n' .. number())
-    end
-  end
-  record.begun = true
-  keepRecord(id, record)
-end
 `;
 
-/** As `begin`, with the gates' keys behind its own. */
-export const beginAny = beginning(gates, "if ARGV[i + 3] ~= '' then noteBegin(ARGV[i + 3]) end");
+/** As `begin`, with the gates' keys behind its own. The same begin once more, because its answer got lost, has the mark that is there. */
+export const beginAny = beginning(
+  gates,
+  `if ARGV[i + 3] ~= '' and redis.call('HGET', KEYS[2], ARGV[i]) ~= ARGV[i + 2] then noteBegin(ARGV[i + 3]) end`,
+);
 
 /**
  * Gives back what jobs hold that are nowhere any more, as after an operator deleted entries by hand, or a version of scale without
@@ -153,7 +166,7 @@ local found = redis.call('HSCAN', gated, ARGV[1], 'COUNT', 100)
 for i = 1, #found[2], 2 do
   -- Read again: one that left before it may have let it in.
   local id, record = found[2][i], recordOf(found[2][i])
-  if record and not isSomewhere(id, record) then leaveGates(id, false) end
+  if record and not isSomewhere(id, record) then leaveGates(id, false, false) end
 end
 freeWindows()
 local gate = ARGV[2]

@@ -169,7 +169,7 @@ else
   redis.call('XDEL', stream, number)
   redis.call('HDEL', moved, id)
 end
-leaveGates(id, false)
+leaveGates(id, false, false)
 free(KEYS[3], ARGV[2], id)
 redis.call('HDEL', KEYS[6], id)
 redis.call('HDEL', KEYS[8], id)

@@ -151,14 +151,15 @@ return math.max(0, math.ceil(math.min(nextDue or math.huge, nextFree or math.hug
 interface GateSteps {
   /** Functions of Lua, `now` among them. */
   readonly gates: string;
-  readonly leave: (keep: boolean) => string;
+  /** `ran`: says in Lua whether an attempt had this outcome. */
+  readonly leave: (keep: boolean, ran: string) => string;
 }
 
 /** Of one script two: for jobs without gates, who are the many, and, with the gates' keys behind its own, for any. */
 function variants(make: (steps: GateSteps) => Script): { readonly plain: Script; readonly any: Script } {
   return {
     plain: make({ gates: clock, leave: () => "" }),
-    any: make({ gates, leave: (keep) => `leaveGates(id, ${keep})` }),
+    any: make({ gates, leave: (keep, ran) => `leaveGates(id, ${keep}, ${ran})` }),
   };
 }
 
@@ -193,7 +194,7 @@ redis.call('HDEL', KEYS[9], unpack(left))
 redis.call('HINCRBY', KEYS[8], ARGV[4], #ended)
 forgetNotes(KEYS[6], KEYS[7], ended)
 keepDone(KEYS[4], KEYS[5], tonumber(ARGV[5]), scores, records)
-for _, id in ipairs(ended) do ${leave(false)} end
+for _, id in ipairs(ended) do ${leave(false, "ARGV[4] == 'completed'")} end
 return lost`);
 export const complete = variants(completing);
 
@@ -211,7 +212,7 @@ for i = 4, #ARGV, 6 do
     redis.call('ZADD', KEYS[2], now() + ARGV[i + 3], id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
     redis.call('HINCRBY', KEYS[5], 'retried', ARGV[i + 5])
-    ${leave(true)}
+    ${leave(true, "ARGV[i + 5] == '1'")}
   else lost[#lost + 1] = ARGV[i] end
 end
 return lost`);
@@ -247,7 +248,7 @@ for i = 5, #ARGV, 5 do
     redis.call('ZADD', KEYS[2], now(), id)
     redis.call('HSET', KEYS[3], id, ARGV[i + 4])
     ended[#ended + 1] = id
-    ${leave(false)}
+    ${leave(false, "false")}
   else lost[#lost + 1] = entry end
 end
 if #ended > 0 then redis.call('HINCRBY', KEYS[8], 'discarded', #ended) end

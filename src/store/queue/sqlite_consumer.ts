@@ -130,6 +130,7 @@ export class SqliteConsumer implements Consumer {
       case "retryable": {
         const due = now + Math.ceil(settlement.delayMs);
         const ours = database.query(statements.putBack).run(...token, to, due, envelopeAfter(settlement)).changes > 0;
+        if (ours && to === "retryable") gates.noteEnd(database, token[0], lease.gates);
         if (ours) this.#leaveGates(database, lease, true);
         return ours;
       }
@@ -139,9 +140,14 @@ export class SqliteConsumer implements Consumer {
   #end(database: Database, settlement: Extract<Settlement, { to: "completed" | "cancelled" }>): boolean {
     const { lease } = settlement;
     const id = idInQueue(lease);
-    const [row] = this.#fence(lease);
-    const left = lease.gates.length > 0 ? gates.heldBy(database, row) : [];
-    if (database.query(statements.complete).run(...this.#fence(lease)).changes === 0) return false;
+    const token = this.#fence(lease);
+    let left: readonly string[] = [];
+    if (lease.gates.length > 0) {
+      if (database.query(statements.ours).get(...token) === null) return false;
+      if (settlement.to === "completed") gates.noteEnd(database, token[0], lease.gates);
+      left = gates.heldBy(database, token[0]);
+    }
+    if (database.query(statements.complete).run(...token).changes === 0) return false;
     gates.admit(database, this.#name, left);
     const keepMs = keepMsOf(settlement, this.#limits);
     if (keepMs > 0) {
@@ -168,8 +174,12 @@ export class SqliteConsumer implements Consumer {
   #begin(database: Database, one: Beginning): boolean {
     const { lease } = one;
     const token = this.#fence(lease);
-    if (database.query(statements.begin).run(...token, markOf(one)).changes === 0) return false;
-    if (lease.gates.length > 0) gates.noteBegin(database, this.#name, token[0], lease.gates);
+    const mark = markOf(one);
+    const limited = lease.gates.length > 0;
+    const before = limited ? database.query<{ mark: string }, Fence>(statements.ours).get(...token) : null;
+    if (database.query(statements.begin).run(...token, mark).changes === 0) return false;
+    // The same begin once more, because its answer got lost, has the mark that is there.
+    if (limited && before?.mark !== mark) gates.noteBegin(database, this.#name, token[0], lease.gates);
     return true;
   }
 
@@ -236,7 +246,7 @@ export class SqliteConsumer implements Consumer {
   async report(progress: readonly { readonly lease: Lease; readonly value: string }[]): Promise<void> {
     this.#store.transaction("note progress", (database) => {
       for (const { lease, value } of progress) {
-        if (database.query(statements.isOurs).get(...this.#fence(lease)) === null) continue;
+        if (database.query(statements.ours).get(...this.#fence(lease)) === null) continue;
         kept.report(database, this.#name, idInQueue(lease), value);
       }
     });

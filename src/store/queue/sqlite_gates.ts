@@ -12,6 +12,8 @@ import { type Gate, isRated } from "./gates.ts";
 const never = 8_640_000_000_000_000;
 /** Gates looked at, and jobs let through, in one step that mends. */
 const mendMax = 100;
+/** Places that time gives back, looked at in one step. */
+const windowsMax = 1_000;
 
 /** `gates`: how many the job has. */
 export const columns: readonly LaterColumn[] = [
@@ -52,7 +54,9 @@ const givePlace = "DELETE FROM job_place WHERE entry = ?1 AND gate = ?2";
 const keepPassed = "UPDATE job SET passed = ?2, gate = NULL WHERE id = ?1";
 const toTime = "UPDATE job_place SET entry = NULL, until = ?3 WHERE entry = ?1 AND gate = ?2";
 const takeByTime = "INSERT INTO job_place (queue, gate, until) VALUES (?1, ?2, ?3)";
-const giveByTime = "DELETE FROM job_place WHERE queue = ?1 AND until <= ?2 RETURNING gate";
+const giveByTime = `
+DELETE FROM job_place WHERE rowid IN (SELECT rowid FROM job_place WHERE queue = ?1 AND until <= ?2 ORDER BY until LIMIT ${windowsMax})
+RETURNING gate`;
 const dueRows = `
 SELECT id, envelope, passed FROM job
 WHERE queue = ?1 AND state IN ('scheduled', 'retryable') AND at <= ?2 AND gates > 0 ORDER BY at, id LIMIT ?3`;
@@ -148,13 +152,18 @@ function freeByTime(database: Database, queue: string): void {
   admit(database, queue, [...new Set(free.map(({ gate }) => gate))]);
 }
 
+/** It has an outcome of an attempt, whose begin may not have been recorded: then it counts from now. */
+export function noteEnd(database: Database, entry: string, gates: readonly Gate[]): void {
+  for (const { name, per } of gates) if (per !== undefined) database.query(toTime).run(entry, name, Date.now() + per);
+}
+
 /** When the next place is free that somebody waits for, in milliseconds since the epoch. */
 export function nextFreeAt(database: Database, queue: string): number | undefined {
   return database.query<{ at: number | null }, [string]>(nextFree).get(queue)?.at ?? undefined;
 }
 
 /**
- * Gives back what a version of scale without gates left behind, and lets in whom it did not. Returns the gate after which to go on.
+ * Gives back what a version of scale without gates left behind, and what time has; lets in whom nobody did. Returns the gate after which to go on.
  */
 export function mend(database: Database, queue: string, after: string): string {
   for (const { id } of database.query<{ id: number }, [string]>(leftBehind).all(queue)) {

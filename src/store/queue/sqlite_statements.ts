@@ -71,7 +71,8 @@ const fence = "WHERE id = ?1 AND state = 'running' AND owner = ?2 AND deliveries
 /** running, begun. Whoever takes the job over finds the mark. */
 export const begin = `UPDATE job SET mark = ?5 ${fence}`;
 
-export const isOurs = `SELECT 1 FROM job ${fence}`;
+/** Its mark, where it is ours. */
+export const ours = `SELECT mark FROM job ${fence}`;
 
 /** running → completed | cancelled. */
 export const complete = `DELETE FROM job ${fence}`;
