@@ -86,7 +86,8 @@ export async function put(kv: Kv, name: string, text: string, milliseconds: numb
   const bytes = Buffer.byteLength(text);
   if (bytes > valueBytesMax) {
     log.warn({ key: name, bytes }, `not cached: larger than ${valueBytesMax} bytes`);
-    if (held !== undefined) await unclaim(kv, name, held);
+    // What it would have replaced is older than it.
+    await (held === undefined ? within("delete", () => kv.delete([name])) : unclaim(kv, name, held));
     return true;
   }
   const isStored = await within("store", async () => {

@@ -130,7 +130,8 @@ describe("nothing is kept", () => {
     await redis.kill();
     await eventually(() => local.peek("a", minute) === undefined);
     await redis.start();
-    await other.set("a", "2", minute);
+    // It is refused until its connection is back, too.
+    await eventually(() => other.set("a", "2", minute));
     await untilKept(local, "a");
     expect(local.peek("a", minute)).toBe("2");
   });

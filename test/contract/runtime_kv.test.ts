@@ -40,6 +40,16 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await cache.get<unknown>("text", { ttl: "1m" }, () => "loaded")).toEqual(new JsonText('{"a":1}'));
     });
 
+    test("a value over 1 MiB is served and not kept, nor what it would have replaced", async () => {
+      const [large, most] = ["x".repeat(1_048_577), "x".repeat(1_000_000)];
+      let loads = 0;
+      const get = (value: string) => cache.get("large", { ttl: "1m" }, () => (loads++, value));
+      for (const value of [large, large, most, most]) expect(await get(value)).toBe(value);
+      expect(loads).toBe(3);
+      await cache.set("large", large, { ttl: "1m" });
+      expect(await get("loaded")).toBe("loaded");
+    });
+
     test("many who ask at a time cause one load", async () => {
       let loads = 0;
       const load = async () => {
