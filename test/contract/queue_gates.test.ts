@@ -101,6 +101,26 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await overview()).toMatchObject({ parked: 1 });
     });
 
+    test("delayed ones of a key keep their order: as they are due, and of one moment as they were enqueued", async () => {
+      const after = [30, 20, 10].map((delayMs) => ({
+        name: "j",
+        payload: `after ${delayMs}`,
+        gates: [order],
+        delayMs,
+      }));
+      await queue.enqueue(name, [...jobs(12, [order], { delayMs: 1 }), ...after]);
+      const due = Date.now() + 50;
+      await eventually(() => Date.now() > due);
+      await promoteAll();
+      const seen: string[] = [];
+      while (seen.length < 15) {
+        const lease = await takeOne();
+        seen.push(lease.payload);
+        await ours.settle([done(lease)]);
+      }
+      expect(seen).toEqual([...jobs(12, []).map(({ payload }) => payload), "after 10", "after 20", "after 30"]);
+    });
+
     test("a limit without an order gives the place away while a job waits for its retry, which then comes last", async () => {
       await queue.enqueue(name, jobs(4, [two]));
       const [first] = await takeAll(ours, 2);

@@ -71,6 +71,7 @@ end`;
  * → available | scheduled. KEYS: delayed, delayed:jobs, unique, throttled, throttled:jobs, the gates'. ARGV: most jobs the queue may hold, then
  * of each job its envelope, delay in ms, unique key or ''. Returns the number of jobs the queue held, and the ids where there is room for
  * all. An envelope that is not put into a stream at once gets its id spliced in behind its first brace; others take the id of their entry.
+ * Numbers in ids have one length, because what is due at the same moment is in the order of its ids.
  */
 const enqueueing = ({ facts, throttled, append, note }: EnqueueSteps) =>
   script(`${gates}${throttle}
@@ -79,7 +80,7 @@ local ids = {tostring(held)}
 if held + (#ARGV - 1) / ${facts} > tonumber(ARGV[1]) then return ids end
 local moment = now()
 local function under(id, envelope) return '{"id":"' .. id .. '",' .. string.sub(envelope, 2) end
-local function newId() return string.format('%.0f-d%.0f', moment, redis.call('INCR', sequence)) end
+local function newId() return string.format('%.0f-d%s', moment, number()) end
 for i = 2, #ARGV, ${facts} do
   local envelope, delay, unique = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local id = unique ~= '' and redis.call('HGET', KEYS[3], unique)${throttled}

@@ -58,7 +58,7 @@ const giveByTime = `
 DELETE FROM job_place WHERE rowid IN (SELECT rowid FROM job_place WHERE queue = ?1 AND until <= ?2 ORDER BY until LIMIT ${windowsMax})
 RETURNING gate`;
 const dueRows = `
-SELECT id, envelope, passed FROM job
+SELECT id, envelope, passed, at FROM job
 WHERE queue = ?1 AND state IN ('scheduled', 'retryable') AND at <= ?2 AND gates > 0 ORDER BY at, id LIMIT ?3`;
 const nextFree = `
 SELECT min(until) AS at FROM job_place WHERE queue = ?1 AND EXISTS (SELECT 1 FROM job WHERE queue = ?1 AND gate IS NOT NULL)`;
@@ -76,14 +76,14 @@ export interface Row {
 /** The row of a job, by its id. */
 export const row = "SELECT id, envelope, passed FROM job WHERE id = ?1";
 
-/** Lets a job through the gates it has not passed, or parks it at the first without room. */
-export function pass(database: Database, queue: string, row: Row): void {
+/** Lets a job through the gates it has not passed, or parks it at the first without room: behind those that could have run before `since`. */
+export function pass(database: Database, queue: string, row: Row, since = Date.now()): void {
   const { gates } = decodeEnvelope(row.envelope);
   if (isRated(gates)) freeByTime(database, queue);
   let { passed } = row;
   for (const gate of gates.slice(passed)) {
     if (isFull(database, queue, gate) || first(database, queue, gate.name) !== null) {
-      database.query(park).run(row.id, Date.now(), gate.name, passed);
+      database.query(park).run(row.id, since, gate.name, passed);
       return;
     }
     database.query(takePlace).run(queue, gate.name, row.id);
@@ -143,8 +143,10 @@ export function noteBegin(database: Database, queue: string, entry: string, gate
 /** What time gives back, and jobs with gates that are due. */
 export function promote(database: Database, queue: string, max: number): void {
   freeByTime(database, queue);
-  const due = database.query<Row, [string, number, number]>(dueRows).all(queue, Date.now(), max);
-  for (const row of due) pass(database, queue, row);
+  const due = database
+    .query<Row & { readonly at: number }, [string, number, number]>(dueRows)
+    .all(queue, Date.now(), max);
+  for (const row of due) pass(database, queue, row, row.at);
 }
 
 function freeByTime(database: Database, queue: string): void {
