@@ -84,9 +84,10 @@ export class Connections {
     for (const connection of this.#open) connection.close();
   }
 
+  /** A loop that was held up runs its timers before it reads what has come meanwhile: it gets a turn to do that. */
   #untilEmpty(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
+      const timer = setTimeout(() => setImmediate(resolve), milliseconds);
       this.#emptied = () => {
         clearTimeout(timer);
         resolve();

@@ -96,6 +96,23 @@ export function countingClients(url: string, many: number, connection: "kept" | 
   };
 }
 
+/** Starts a watch; what it returns says for how many milliseconds this process did nothing, at most, since then. */
+export function longestStall(): () => number {
+  let last = performance.now();
+  let longest = 0;
+  const look = (): void => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const timer = setInterval(look, 10);
+  return () => {
+    clearInterval(timer);
+    look();
+    return longest;
+  };
+}
+
 /** What must hold of everything that was answered: it arrived once. Returns ids that did not, or more often. */
 export function notOnce({ answered }: Counted, { arrived }: CountingBackend): readonly string[] {
   return answered.filter((id) => arrived.get(id) !== 1);

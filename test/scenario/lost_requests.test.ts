@@ -13,6 +13,7 @@ import {
   type CountingBackend,
   countingBackend,
   countingClients,
+  longestStall,
   notOnce,
   postClient,
 } from "../harness/counting.ts";
@@ -46,6 +47,8 @@ async function answers(more: number, ...all: readonly Clients[]): Promise<void> 
 
 describe("by takeovers", () => {
   const rounds = 3;
+  /** A connection that is idle for 500 ms may be closed. This process, which is client and target, must not be what was idle. */
+  const stallMax = 400;
 
   async function replaced(
     backend: CountingBackend,
@@ -73,11 +76,13 @@ describe("by takeovers", () => {
       const first = await start(backend, processes);
       await using kept = countingClients(first.url, 4, "kept");
       await using fresh = countingClients(first.url, 4, "fresh");
+      const stalled = longestStall();
       await using lb = await replaced(backend, first, processes, [kept, fresh]);
+      const isStrict = migrates && stalled() < stallMax;
       for (const clients of [kept, fresh]) {
         const counted = await clients.stop();
         expect(notOnce(counted, backend)).toEqual([]);
-        expect(counted.failed.filter(({ id }) => migrates || backend.arrived.has(id))).toEqual([]);
+        expect(counted.failed.filter(({ id }) => isStrict || backend.arrived.has(id))).toEqual([]);
       }
       expect(backend.arrived.size).toBe(kept.counted.answered.length + fresh.counted.answered.length);
       expect(lb.url).toBe(first.url);
@@ -141,9 +146,12 @@ describe("by kill -9 of one of two processes", () => {
       await answers(20, kept, fresh);
       await look();
       if (victims > 1) continue;
-      const clients = failed().map(({ id }) => id.slice(0, id.lastIndexOf("-")));
+      // What it had sent on already is one request a client at most. Who writes to a kept connection of which he has not heard yet that it
+      // is gone, has sent nothing to anybody.
+      const sentOn = failed().filter(({ id }) => backend.arrived.has(id));
+      const clients = sentOn.map(({ id }) => id.slice(0, id.lastIndexOf("-")));
       expect(clients).toEqual([...new Set(clients)]);
-      expect(failed().filter(({ at }) => at > goneAt)).toEqual([]);
+      expect([...sentOn, ...fresh.counted.failed].filter(({ at }) => at > goneAt)).toEqual([]);
     }
     const counted = [await kept.stop(), await fresh.stop()];
     await look();
