@@ -81,8 +81,11 @@ describe("a value that was read", () => {
   test("is forgotten when it expires, and when everything is flushed", async () => {
     await using both = await pair();
     const { local, other } = both;
-    await other.set("brief", "1", 300);
-    await untilKept(local, "brief");
+    await eventually(async () => {
+      await other.set("brief", "1", 300);
+      await local.read(["brief"]);
+      return local.peek("brief", minute) !== undefined;
+    });
     await eventually(() => local.peek("brief", minute) === undefined);
     await other.set("a", "1", minute);
     await untilKept(local, "a");
