@@ -39,10 +39,10 @@ export function freshNamespace(): string {
   return `test-${process.pid}-${++namespaces}`;
 }
 
-/** A server of its own, for a test that kills, stops, flushes or reconfigures it: `startRedis({ appendonly: "yes" })`. */
+/** A server of its own, for a test that kills, stops, flushes or reconfigures it: `startRedis({ appendonly: "yes" })`. Without `port`, on any. */
 export async function startRedis(settings: { readonly [directive: string]: string } = {}): Promise<RedisServer> {
   const directory = mkdtempSync(`${tmpdir()}/scale-redis-`);
-  const port = freePort();
+  const port = Number(settings["port"] ?? freePorts(1)[0]);
   const password = settings["requirepass"];
   const all = { save: "", appendonly: "no", ...settings, dir: directory, port: String(port), bind: "127.0.0.1" };
   const launch = (more = {}) => {
@@ -94,9 +94,4 @@ export function keep(directory: string): void {
     stdio: ["pipe", "ignore", "ignore"],
   });
   keeper.unref();
-}
-
-/** Of those that a client which retries a dead server's port cannot be given itself. */
-export function freePort(): number {
-  return freePorts(1)[0]!;
 }

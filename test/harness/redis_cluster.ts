@@ -5,8 +5,9 @@
  */
 import type { Redis } from "ioredis";
 
+import { freePorts } from "../../src/io/free_port.ts";
 import { eventually } from "./eventually.ts";
-import { freePort, type RedisServer, startRedis } from "./redis.ts";
+import { type RedisServer, startRedis } from "./redis.ts";
 
 export interface RedisClusterServers {
   /** redis+cluster://… of three of the six, with the password in it. */
@@ -26,6 +27,7 @@ export interface RedisClusterServers {
 
 const password = "harness@cluster";
 const primariesCount = 3;
+const membersCount = 2 * primariesCount;
 const slotsCount = 16_384;
 
 let shared: Promise<RedisClusterServers> | undefined;
@@ -37,7 +39,11 @@ export function sharedRedisCluster(): Promise<RedisClusterServers> {
 }
 
 export async function startRedisCluster(): Promise<RedisClusterServers> {
-  const servers = await Promise.all(Array.from({ length: 2 * primariesCount }, startMember));
+  // All at once: of ports asked for one after the other, before any server listens, two may be the same.
+  const ports = freePorts(2 * membersCount);
+  const servers = await Promise.all(
+    ports.slice(0, membersCount).map((port, index) => startMember(port, ports[membersCount + index]!)),
+  );
   const alive = new Set(servers);
   const clients = servers.map(({ server }) => server.client());
   await join(servers, clients);
@@ -126,9 +132,9 @@ interface Member {
   readonly busPort: number;
 }
 
-async function startMember(): Promise<Member> {
-  const busPort = await freePort();
+async function startMember(port: number, busPort: number): Promise<Member> {
   const server = await startRedis({
+    port: String(port),
     "cluster-enabled": "yes",
     "cluster-port": String(busPort),
     "cluster-node-timeout": "1500",

@@ -7,8 +7,8 @@ import { join } from "node:path";
 
 import { Redis } from "ioredis";
 
+import { freePorts } from "../../src/io/free_port.ts";
 import { eventually } from "./eventually.ts";
-import { freePort } from "./redis.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 export interface TlsServers {
@@ -25,7 +25,7 @@ export async function startTlsRedis(): Promise<TlsServers> {
   const directory = temporaryDirectory("redistls");
   makeCertificates(directory);
   const authority = join(directory, "authority.pem");
-  const [alone, sentinel, cluster, bus] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [alone, sentinel, cluster, bus] = freePorts(4) as [number, number, number, number];
   const tls = [
     `tls-cert-file ${directory}/server.pem`,
     `tls-key-file ${directory}/server.key`,

@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 
 import { Redis } from "ioredis";
 
+import { freePorts } from "../../src/io/free_port.ts";
 import { eventually } from "./eventually.ts";
-import { freePort, keep, type RedisServer, startRedis } from "./redis.ts";
+import { keep, type RedisServer, startRedis } from "./redis.ts";
 
 export interface Sentinels {
   /** redis+sentinel://…, with the password in it. */
@@ -47,7 +48,7 @@ export async function startSentinels(): Promise<Sentinels> {
   const servers = [first, await startRedis({ ...settings, replicaof }), await startRedis({ ...settings, replicaof })];
   const directory = mkdtempSync(`${tmpdir()}/scale-sentinel-`);
   keep(directory);
-  const watchers = [1, 2, 3].map((n) => startSentinel(`${directory}/${n}.conf`, first.port));
+  const watchers = freePorts(3).map((port) => startSentinel(`${directory}/${port}.conf`, port, first.port));
   const clients = watchers.map(({ port }) => clientOf(port));
   const primary = async () => {
     const port = Number((await factsOf(clients[0]!)).get("port"));
@@ -138,8 +139,7 @@ async function configured(server: RedisServer, directive: string, value: string)
 }
 
 /** A Sentinel keeps what it learns in its configuration file, so each has one of its own. */
-function startSentinel(path: string, primaryPort: number) {
-  const port = freePort();
+function startSentinel(path: string, port: number, primaryPort: number) {
   const lines = [
     `port ${port}`,
     "bind 127.0.0.1",
