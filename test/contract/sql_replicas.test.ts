@@ -6,7 +6,7 @@ import { Reader } from "../../src/store/sql/reader.ts";
 import { openSql, type Sql, type SqlOptions } from "../../src/store/sql/sql.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type PostgresCluster, type Replica, startPostgres, startReplica } from "../harness/postgres.ts";
-import { childrenOf } from "../harness/proc.ts";
+import { freeze } from "../harness/proc.ts";
 
 setDefaultTimeout(60_000);
 
@@ -102,10 +102,7 @@ describe("a replica that", () => {
   test("stops answering costs nobody an error, and serves again when it answers", async () => {
     await using sql = await opened();
     const [paused] = replicas;
-    process.kill(paused!.pid(), "SIGSTOP");
-    // Its backends are processes of their own: they stop with the postmaster's whole group only.
-    const backends = childrenOf(paused!.pid());
-    for (const pid of backends) process.kill(pid, "SIGSTOP");
+    const thaw = freeze(paused!.pid());
     try {
       const answers = await servers(sql, 50);
       expect(answers).toHaveLength(50);
@@ -113,8 +110,7 @@ describe("a replica that", () => {
         what: "the replica being left alone",
       });
     } finally {
-      for (const pid of backends) process.kill(pid, "SIGCONT");
-      process.kill(paused!.pid(), "SIGCONT");
+      thaw();
     }
     await eventually(async () => (await servers(sql, 20)).includes(paused!.port), {
       what: "the replica being read again",

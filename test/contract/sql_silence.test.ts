@@ -5,7 +5,7 @@ import { statementOf, type Value } from "../../src/runtime/statement.ts";
 import { openSql, type SqlOptions } from "../../src/store/sql/sql.ts";
 import { eventually } from "../harness/eventually.ts";
 import { createDatabase, startPostgres } from "../harness/postgres.ts";
-import { childrenOf } from "../harness/proc.ts";
+import { freeze } from "../harness/proc.ts";
 import { opener } from "./sql_contract.ts";
 
 setDefaultTimeout(60_000);
@@ -80,13 +80,12 @@ test("a server that hangs as a whole is unavailable, and serves again when it an
   const sql = openSql(cluster.url, { applicationName: "scale-test", ...options, poolMax: 4, statementTimeout: 100 });
   try {
     await sql.ping();
-    const stopped = [cluster.pid(), ...childrenOf(cluster.pid())];
-    for (const pid of stopped) process.kill(pid, "SIGSTOP");
+    const thaw = freeze(cluster.pid());
     try {
       const reads = await Promise.allSettled(Array.from({ length: 4 }, () => sql.read(q`select 1`)));
       for (const read of reads) expect(read).toMatchObject({ reason: { code: "store_unavailable", status: 503 } });
     } finally {
-      for (const pid of stopped) process.kill(pid, "SIGCONT");
+      thaw();
     }
     await eventually(async () => (await sql.query(q`select 1 as one`)).length === 1);
   } finally {

@@ -29,6 +29,20 @@ export function processesBy(name: string): ReadonlyMap<string, readonly number[]
   return found;
 }
 
+/**
+ * Stops a process and all it has started, until the function that this returns is called. The parent first and last: while it is stopped, a
+ * child that ends stays a zombie, whose number can still be signalled.
+ */
+export function freeze(pid: number): () => void {
+  process.kill(pid, "SIGSTOP");
+  const children = childrenOf(pid);
+  for (const child of children) process.kill(child, "SIGSTOP");
+  return () => {
+    for (const child of children) process.kill(child, "SIGCONT");
+    process.kill(pid, "SIGCONT");
+  };
+}
+
 /** The command line of a process, for messages. */
 export function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
