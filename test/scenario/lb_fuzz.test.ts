@@ -13,8 +13,8 @@ const seconds = Number(process.env["FUZZ_SECONDS"] ?? 0);
 const seed = Number(process.env["FUZZ_SEED"] ?? (seconds > 0 ? Math.floor(Math.random() * 2 ** 31) : 20_26));
 setDefaultTimeout((seconds + 120) * 1_000);
 
-/** Of a run that is not given its time. */
-const streamsMax = 6_000;
+/** Of a run that is not given its time: about 20 s. */
+const streamsMax = 15_000;
 
 const streamMilliseconds = 5_000;
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
