@@ -97,10 +97,13 @@ const task = (side: Side, ground: Ground, more: Partial<Task> & Pick<Task, "do">
   ...more,
 });
 
+/** A bench that is killed leaves nobody busy. */
+const endsWithUs = ["setpriv", "--pdeathsig=KILL"];
+
 /** Runs what ends by itself; resolves with what it answered. */
 export async function ask(side: Side, ground: Ground, what: Partial<Task> & Pick<Task, "do">): Promise<number> {
   const command = await side.command(task(side, ground, what), ground);
-  const child = Bun.spawn([...command], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = Bun.spawn([...endsWithUs, ...command], { stdio: ["ignore", "pipe", "inherit"] });
   const text = await new Response(child.stdout).text();
   if ((await child.exited) !== 0) throw new Error(`${side.name} failed to ${what.do}`);
   return Number(text.trim().split("\n").at(-1));
@@ -110,7 +113,7 @@ export async function ask(side: Side, ground: Ground, what: Partial<Task> & Pick
 export async function work(side: Side, ground: Ground, concurrency: number) {
   const file = `${ground.directory}/noted-${Math.random()}`;
   const command = await side.command(task(side, ground, { do: "work", concurrency }), ground);
-  const child = Bun.spawn([...command], {
+  const child = Bun.spawn([...endsWithUs, ...command], {
     cwd: ground.directory,
     env: { ...process.env, BENCH_FILE: file },
     stdio: ["ignore", Bun.file(`${ground.directory}/${side.name}.log`), "inherit"],
