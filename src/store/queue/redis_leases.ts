@@ -114,14 +114,16 @@ function ends(numbers: readonly string[]): [first: string, last: string] {
   let first = numbers[0]!;
   let last = first;
   for (const entry of numbers) {
-    if (isBefore(entry, first)) first = entry;
     if (isBefore(last, entry)) last = entry;
+    else if (isBefore(entry, first)) first = entry;
   }
   return [first, last];
 }
 
 function isBefore(a: string, b: string): boolean {
   const [dashA, dashB] = [a.indexOf("-"), b.indexOf("-")];
+  // Nearly always: numbers with as many digits are in the order of their texts, which costs a tenth of reading them.
+  if (dashA === dashB && a.length === b.length) return a < b;
   const difference = Number(a.slice(0, dashA)) - Number(b.slice(0, dashB));
   return difference === 0 ? Number(a.slice(dashA + 1)) < Number(b.slice(dashB + 1)) : difference < 0;
 }
