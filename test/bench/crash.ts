@@ -18,6 +18,10 @@ export async function run(args: readonly string[]): Promise<never> {
   process.stdout.write(
     `${report.acknowledged.size} jobs acknowledged, ${report.effects.size} with their effect, ${again} executions again; kills: ${counts.join(", ")}\n`,
   );
+  const limited = Map.groupBy(report.executions, ({ kind }) => kind);
+  process.stdout.write(
+    `in order per key ${limited.get("in_order")?.length}, with a rate ${limited.get("rated")?.length}\n`,
+  );
   const complaints = judge(report, redis);
   for (const complaint of complaints) process.stdout.write(`✗ ${complaint}\n`);
   // The harness's PostgreSQL, which a suite shares, lives as long as this process.

@@ -1,4 +1,4 @@
-// Jobs under steady mixed load for as long as one likes: nothing lost, nothing run too often, no tick missed, and the memory of every
+// Jobs under steady mixed load for as long as one likes: nothing lost, nothing run too often, no tick missed, limits kept, and the memory of every
 // process and of Redis flat. What the load is made of is soak/entry.ts; killing things is crash.ts.
 
 import postgres from "postgres";
@@ -9,9 +9,11 @@ import { residentBytes } from "../harness/proc.ts";
 import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
 import { startRedis } from "../harness/redis.ts";
 import type { Batch } from "./soak/batch.ts";
+import { limitsKept } from "./soak/kept.ts";
 import { type Sample, trendOf } from "./soak/memory.ts";
 
-export const about = "jobs under steady mixed load: nothing lost, memory flat  [--minutes=30] [--per-second=10]";
+export const about =
+  "jobs under steady mixed load: nothing lost, limits kept, memory flat  [--minutes=30] [--per-second=10]";
 
 const entry = `${import.meta.dir}/soak/entry.ts`;
 /** What the queue keeps of these, with its defaults: from then on, what is forgotten makes up for what comes. */
@@ -74,7 +76,9 @@ async function soak(forMs: number, batchesPerSecond: number): Promise<boolean> {
   await atRest(sql, expected);
   const failed = await load(app, expected, parts, forMs, batchesPerSecond);
   await atRest(sql, expected);
-  const complaints = [...failed, ...(await account(sql, expected)), ...print(parts)];
+  const kept = await limitsKept(sql);
+  say(kept.summary);
+  const complaints = [...failed, ...(await account(sql, expected)), ...kept.complaints, ...print(parts)];
   for (const complaint of complaints) say(`✗ ${complaint}`);
   return complaints.length === 0;
 }

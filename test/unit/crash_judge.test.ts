@@ -8,17 +8,17 @@ import { seeded } from "../harness/seeded.ts";
 const calm: CrashReport = {
   kills: [],
   acknowledged: new Set(["default:1000-0"]),
-  effects: new Set(["default:1000-0"]),
-  executions: [{ job: "default:1000-0", attempt: 1, pid: 7, beganAt: 1_010 }],
+  effects: new Map([["default:1000-0", 1_020]]),
+  executions: [{ job: "default:1000-0", kind: "free", line: "", attempt: 1, pid: 7, beganAt: 1_010 }],
   completions: new Map([["default:1000-0", 1]]),
-  left: { waiting: 0, delayed: 0, running: 0, dead: 0 },
+  left: { waiting: 0, delayed: 0, running: 0, dead: 0, gated: 0 },
 };
-const again = [...calm.executions, { job: "default:1000-0", attempt: 2, pid: 8, beganAt: 3_000 }];
+const again = [...calm.executions, { ...calm.executions[0]!, attempt: 2, pid: 8, beganAt: 3_000 }];
 
 test("a run in which everything held has no complaints", () => expect(judge(calm, "append-only")).toEqual([]));
 
 test("a job that was acknowledged and has no effect is lost, but for what its Redis may lose when it is killed", () => {
-  const lost = { ...calm, effects: new Set<string>() };
+  const lost = { ...calm, effects: new Map<string, number>() };
   const forms = ["append-only", "forgetful", "sentinel-memory", "sentinel-replicas"] as const;
   for (const form of forms) expect(judge(lost, form)).toEqual(["1 acknowledged jobs were lost: default:1000-0"]);
   const complaining = (since: number, at: number) => {

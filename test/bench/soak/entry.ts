@@ -1,13 +1,11 @@
 // The application of the soak: every way into the queue and every way out of it, in each request. Each job leaves one effect for each
-// attempt of it that began.
+// attempt of it that began. Those with limits are limited.ts.
 import { app, Discard, job, schedule, Snooze, sql } from "scale";
 
 import type { Batch } from "./batch.ts";
+import { effect, enqueueLimited, limitedJobs } from "./limited.ts";
 
 type Numbered = { readonly number: number };
-
-const effect = (id: string) =>
-  sql.write`insert into effect (job) values (${id}) on conflict (job) do update set times = effect.times + 1`;
 
 const soon = { backoff: { base: "100ms", max: "1s" } } as const;
 const plain = job<Numbered>("plain", async ({ number }, { id, progress }) => {
@@ -40,6 +38,8 @@ const idsOf = (jobs: readonly { readonly id: string }[]) => jobs.map(({ id }) =>
 
 async function enqueueAll(number: number): Promise<Batch> {
   const plainIds = await plain.enqueueMany(numbers(number, 8));
+  const urgent = await plain.enqueueMany(numbers(number, 2), { priority: "high" });
+  const patient = await plain.enqueueMany(numbers(number, 2), { priority: "low" });
   const later = await Promise.all([1, 5, 10].map((s) => plain.enqueue({ number }, { delay: `${s}s` })));
   const unique = await plain.enqueue({ number }, { unique: `key ${number % 20}`, delay: "400ms" });
   const snoozed = await sleepy.enqueue({ number, until: Date.now() + 1_000 });
@@ -49,9 +49,13 @@ async function enqueueAll(number: number): Promise<Batch> {
     await tx.write`insert into note (text) values (${String(number)})`;
     return plain.enqueueMany(numbers(number, 3), { tx });
   });
+  const limited = await enqueueLimited(number);
   return {
-    once: idsOf([...plainIds, ...later, unique, snoozed, dead, ...committed]),
-    twice: idsOf(failing),
+    once: [
+      ...idsOf([...plainIds, ...urgent, ...patient, ...later, unique, snoozed, dead, ...committed]),
+      ...limited.once,
+    ],
+    twice: [...idsOf(failing), ...limited.twice],
     never: [await rolledBack(number), await cancelled(number)],
   };
 }
@@ -89,7 +93,7 @@ export default app({
     "/batch/:number": { POST: ({ params }) => enqueueAll(Number(params.number)) },
     "/fill/:moved/:dead": { POST: ({ params }) => fill(Number(params.moved), Number(params.dead)) },
   },
-  jobs: [plain, flaky, dying, sleepy, never, tick],
+  jobs: [plain, flaky, dying, sleepy, never, tick, ...limitedJobs],
   schedules: [schedule("tick", { every: "1s", catchUp: "all" }, tick, {})],
   migrations: "./migrations",
 });

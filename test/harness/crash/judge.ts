@@ -1,15 +1,19 @@
-// What must hold of a crash run, as complaints: none means that it held. Pure.
+// What must hold of a crash run, as complaints: none means that it held. What must hold of limits is judge_limits.ts. Pure.
 
 import type { CrashReport, Execution, Kill } from "../crash.ts";
-import type { RedisForm } from "./redis.ts";
+import { judgeLimits } from "./judge_limits.ts";
+import { type RedisForm, replicaLagMsMax } from "./redis.ts";
 
 const shownMax = 5;
 
-/** How long a replica may be behind its primary here, where both have nothing else to do. */
-const replicaLagMsMax = 1_000;
-
 export function judge(report: CrashReport, redis: RedisForm): readonly string[] {
-  return [...lost(report, redis), ...completedTwice(report, redis), ...unexplained(report), ...unfinished(report)];
+  return [
+    ...lost(report, redis),
+    ...completedTwice(report, redis),
+    ...unexplained(report),
+    ...unfinished(report),
+    ...judgeLimits(report, redis),
+  ];
 }
 
 /** Every acknowledged job has had its effect, but for those that this form of Redis may lose. */
@@ -67,7 +71,7 @@ function unexplained({ executions, kills }: CrashReport): string[] {
 function explains(kills: readonly Kill[], before: Execution, again: Execution): boolean {
   return kills.some(
     ({ what, pid, at, since = at }) =>
-      (what === "worker" && pid === before.pid && at >= before.beganAt - statementSlackMs && at <= again.beganAt) ||
+      (what === "worker" && pid === before.pid && at >= before.beganAt - dyingMs && at <= again.beganAt) ||
       (what === "redis" && at >= before.beganAt && since <= again.beganAt + redisSlackMs),
   );
 }
@@ -77,8 +81,8 @@ function describe([id, runs]: readonly [string, readonly Execution[]]): string {
   return `${id} (${times.join("; ")})`;
 }
 
-/** An execution is dated by PostgreSQL, which may do what a process asked for when that is dead already. */
-const statementSlackMs = 500;
+/** A process may begin something when it has been sent its signal already. */
+const dyingMs = 500;
 /** A lease that could not be renewed while Redis was away runs out a little later. */
 const redisSlackMs = 2_000;
 

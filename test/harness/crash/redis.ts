@@ -1,5 +1,7 @@
 // The Redis that a crash run kills, in each of the ways that say what may be lost with it. What was lost is judge.ts'.
 
+import type { Redis } from "ioredis";
+
 import { startRedis } from "../redis.ts";
 import { startSentinels } from "../sentinels.ts";
 
@@ -17,12 +19,17 @@ export const redisForms = {
 
 export type RedisForm = keyof typeof redisForms;
 
+/** How long a replica may be behind its primary here, where both have nothing else to do. */
+export const replicaLagMsMax = 1_000;
+
 export interface CrashRedis {
   readonly url: string;
   /** Of the producers. */
   readonly durability: "memory" | "replicas";
   /** SIGKILL; resolves with its process id once it is back, after so long, or another has taken its place. */
   kill(awayMs: number): Promise<number>;
+  /** Of the one that answers now; the caller disconnects it. */
+  client(): Promise<Redis>;
   remove(): Promise<void>;
 }
 
@@ -42,6 +49,7 @@ async function alone(form: RedisForm): Promise<CrashRedis> {
       await server.start();
       return pid;
     },
+    client: async () => server.client(),
     remove: () => server.remove(),
   };
 }
@@ -57,6 +65,7 @@ async function watched(form: RedisForm): Promise<CrashRedis> {
       await sentinels.rejoin();
       return pid;
     },
+    client: async () => (await sentinels.primary()).client(),
     remove: () => sentinels.remove(),
   };
 }
