@@ -35,12 +35,17 @@ export class Target implements Candidate {
     this.weight = weight;
     this.slowSince = slowSince;
     this.requestsMax = connectionsMax === 0 ? Number.POSITIVE_INFINITY : connectionsMax;
-    // What it did before it was out is paid for.
-    if (routing === "routable" && this.routing !== "routable") this.errorsInRow = 0;
+    if (routing === "routable" && this.routing !== "routable") this.#acquit();
     this.routing = routing;
     this.stickyToken = stickyToken;
     if (routing === "draining") this.pool.close();
     else this.pool.reopen();
+  }
+
+  /** What it did before it was out is paid for; what it does now is news. */
+  #acquit(): void {
+    this.errorsInRow = 0;
+    this.reportedAt = Number.NEGATIVE_INFINITY;
   }
 
   /** Sets its share to what its slow start allows at `now`, in milliseconds since the epoch. */

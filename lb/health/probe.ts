@@ -33,6 +33,7 @@ export function probe(pool: Pool, address: HostPort, options: ProbeOptions): Pro
 class Probe implements UpstreamUser {
   readonly #address: HostPort;
   readonly #options: ProbeOptions;
+  readonly #begunAt = Date.now();
   #upstream: Upstream | undefined;
   readonly #timer: ReturnType<typeof setTimeout>;
   readonly #done: (result: CheckResult) => void;
@@ -99,7 +100,7 @@ class Probe implements UpstreamUser {
 
   #verdict(): CheckResult {
     if (this.#options.healthStatus.some(({ from, to }) => from <= this.#status && this.#status <= to))
-      return { kind: "pass" };
+      return { kind: "pass", begunAt: this.#begunAt };
     if (this.#status === 503 && this.#text.includes("draining")) return { kind: "draining", reason: "it says so" };
     return { kind: "fail", reason: `status ${this.#status}` };
   }

@@ -4,8 +4,8 @@
  *
  *     joining ──pass──▶ healthy ──fail × fall──▶ unhealthy ──pass × rise──▶ healthy
  *        │              │     ▲                      ▲
- *        │            errors  │ over, or pass × rise │
- *        │              ▼     │ in its later part    │
+ *        │            errors  │ over, or pass × its  │
+ *        │              ▼     │ ejections in a row   │
  *        │             ejected ─────────fail─────────┤
  *        └─────────────────────────fail × fall───────┘
  *
@@ -17,11 +17,12 @@
  * the target says itself that it wants no more. Drained is the operator's word: no check takes it back, and after it the target joins
  * like a new one, because what was known of it is from before.
  *
- * Ejected is what requests have met, which checks may not see: an application whose /readyz passes while its pages fail. So a pass
- * says something new only after a while (`heldPart` of the ejection). A check that fails agrees with the requests, so that one is
- * enough; what rises after it was down and is back, and need not wait. An ejection lasts ejectionTime times the number in a row, up to
- * ejectionTimeMax; the row ends when the target has been in for as long as its last ejection could last. After Envoy's outlier
- * detection, except that there a single pass readmits at once.
+ * Ejected is what requests have met. A check that fails agrees with them, so that one is enough; what rises after it was down and is
+ * back, and need not wait. A check that passes says that it is back, if it began after the ejection: an earlier one may have been answered
+ * before the requests failed. But checks may not see what requests meet, and an application whose /readyz passes while its pages fail
+ * would be out and in for ever: so the n-th ejection in a row takes n passes in a row. Where they do not come it ends by itself, after
+ * n × ejectionTime, up to ejectionTimeMax. The row ends when the target has been in for as long as its last ejection could last. After
+ * Envoy's outlier detection, where one pass always readmits.
  */
 import { ScaleError } from "../../src/std/errors.ts";
 
@@ -29,7 +30,8 @@ export const healthStates = ["joining", "healthy", "ejected", "unhealthy", "drai
 export type HealthState = (typeof healthStates)[number];
 
 export type CheckResult =
-  | { readonly kind: "pass" }
+  /** When the check began, in milliseconds since the epoch. */
+  | { readonly kind: "pass"; readonly begunAt: number }
   | { readonly kind: "fail"; readonly reason: string }
   | { readonly kind: "draining"; readonly reason: string };
 
@@ -64,9 +66,6 @@ export interface HealthRules {
   readonly ejectionTime: number;
   readonly ejectionTimeMax: number;
 }
-
-/** Part of an ejection in which no pass ends it. */
-const heldPart = 1 / 5;
 
 export const unknown: Health = { state: "joining", since: 0, passes: 0, fails: 0, hasPassed: false, ejections: 0 };
 
@@ -110,21 +109,23 @@ function afterCheck(health: Health, result: CheckResult, rules: HealthRules, now
     case "draining":
       return { ...become(health, "draining", now), passes: 0, fails: 0 };
     case "pass":
-      return afterPass(health, rules, now);
+      return afterPass(health, result.begunAt, rules, now);
     case "fail":
       return afterFail(health, rules, now);
   }
 }
 
-function afterPass(health: Health, rules: HealthRules, now: number): Health {
-  const passes = Math.min(health.passes + 1, rules.healthRise);
-  const isIn = health.state === "joining" || health.state === "healthy" || mayReturn(health, passes, rules, now);
+function afterPass(health: Health, begunAt: number, rules: HealthRules, now: number): Health {
+  if (health.state === "ejected" && begunAt <= health.since) return health;
+  const needed = passesNeeded(health, rules);
+  const passes = Math.min(health.passes + 1, needed);
+  const isIn = health.state === "joining" || health.state === "healthy" || passes >= needed;
   return { ...become(health, isIn ? "healthy" : health.state, now), passes, fails: 0 };
 }
 
-function mayReturn(health: Health, passes: number, rules: HealthRules, now: number): boolean {
-  const isHeld = health.state === "ejected" && now < health.since + ejectionLasts(health, rules) * heldPart;
-  return passes >= rules.healthRise && !isHeld;
+/** In a row, for one that is out to come back. */
+function passesNeeded({ state, ejections }: Health, { healthRise }: HealthRules): number {
+  return state === "ejected" ? ejections : healthRise;
 }
 
 function afterFail(health: Health, { healthFall }: HealthRules, now: number): Health {

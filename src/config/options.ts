@@ -246,7 +246,7 @@ export const options = {
     default: "30s",
     commands: ["lb"],
     perService: true,
-    help: "how long the first time; the next in a row lasts as much longer again",
+    help: "how long the first time, where no check passes before; the next in a row lasts as much longer again",
   },
   ejectionTimeMax: {
     ...kind.duration("1ms", "24d"),

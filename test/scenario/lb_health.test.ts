@@ -12,17 +12,28 @@ setDefaultTimeout(60_000);
 /** An application whose answers to checks and to everything else can be changed. */
 function switchable(name: string) {
   const state = { ready: 200, status: 200, requests: 0 };
+  let checked = () => Promise.resolve();
+  /** Lets checks wait for their answer from now on. */
+  const hold = () => {
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    const checks = { held: 0, release };
+    checked = () => {
+      checks.held++;
+      return promise;
+    };
+    return checks;
+  };
   const server = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
-    routes: { "/readyz": () => new Response("", { status: state.ready }) },
+    routes: { "/readyz": () => checked().then(() => new Response("", { status: state.ready })) },
     fetch: () => {
       state.requests++;
       return new Response(name, { status: state.status });
     },
   });
   const stop = () => void server.stop(true);
-  return Object.assign(state, { address: `127.0.0.1:${server.port}`, [Symbol.dispose]: stop });
+  return Object.assign(state, { hold, address: `127.0.0.1:${server.port}`, [Symbol.dispose]: stop });
 }
 
 /** Statuses of requests made one after the other. */
@@ -31,6 +42,9 @@ async function statuses(lb: ScaleProcess, requests: number, request = get("/", c
   for (let n = 0; n < requests; n++) found.push((await exchange(lb.url, request)).slice(9, 12));
   return found;
 }
+
+/** One pass and then none: what is taken out stays out. */
+const checkedOnce = "--health-interval=60s";
 
 const logged = (lb: ScaleProcess, text: string) => lb.log().filter((line) => line.includes(text));
 
@@ -49,7 +63,7 @@ describe("a target whose checks pass and whose requests fail", () => {
   ])("is taken out after five in a row: %s", async (_, script, request, failures) => {
     using bad = rawBackend(script);
     using good = rawBackend(hello);
-    await using lb = await balancer([bad, good]);
+    await using lb = await balancer([bad, good], [checkedOnce]);
     const found = await statuses(lb, 30, request);
     expect(found.filter((status) => status !== "200")).toHaveLength(failures);
     expect(bad.heads).toHaveLength(5);
@@ -61,7 +75,7 @@ describe("a target whose checks pass and whose requests fail", () => {
   test("returns after a while, and is out for longer when it fails again", async () => {
     using bad = rawBackend(garbage);
     using good = rawBackend(hello);
-    await using lb = await balancer([bad, good], ["--ejection-time=1s", "--health-interval=60s", "--slow-start=0"]);
+    await using lb = await balancer([bad, good], ["--ejection-time=1s", checkedOnce, "--slow-start=0"]);
     await statuses(lb, 10);
     const ejectedAt = performance.now();
     await eventually(() => logged(lb, "ejected → healthy (its ejection is over)").length === 1);
@@ -73,23 +87,31 @@ describe("a target whose checks pass and whose requests fail", () => {
     expect(bad.heads).toHaveLength(10);
   });
 
-  test("is brought back by checks, once a fifth of that time has passed", async () => {
+  test("is brought back by the first check after that, and by one more each time that it fails again", async () => {
     using bad = switchable("bad");
     using good = switchable("good");
-    await using lb = await balancer([bad.address, good.address], ["--ejection-time=5s"]);
-    bad.status = 503;
-    await statuses(lb, 10);
-    const ejectedAt = performance.now();
-    bad.status = 200;
-    await eventually(() => logged(lb, "ejected → healthy (2 passed)").length === 1);
-    expect(performance.now() - ejectedAt).toBeWithin(950, 4_000);
+    const flags = ["--slow-start=0", "--ejection-time=60s", "--health-interval=300ms", "--health-timeout=30s"];
+    await using lb = await balancer([bad.address, good.address], flags);
+    for (const passes of [1, 2, 3]) {
+      const checks = bad.hold();
+      await eventually(() => checks.held > 0);
+      bad.status = 503;
+      await statuses(lb, 10);
+      await eventually(() => logged(lb, "healthy → ejected").length === passes);
+      bad.status = 200;
+      checks.release();
+      await eventually(() => logged(lb, `ejected → healthy (${passes} passed)`).length === 1);
+      // The one that was under way, which passed too, and those after it.
+      expect(checks.held).toBeGreaterThan(passes);
+    }
+    expect(logged(lb, "ejected → healthy")).toHaveLength(3);
   });
 
   test("is taken out only while that is at most half of them, and another is well", async () => {
     using one = switchable("one");
     using two = switchable("two");
     using three = switchable("three");
-    await using lb = await balancer([one.address, two.address, three.address]);
+    await using lb = await balancer([one.address, two.address, three.address], [checkedOnce]);
     one.status = two.status = 503;
     await statuses(lb, 60);
     expect(await metric(lb.adminUrl, "lb_targets", { state: "ejected" })).toBe(1);
@@ -108,7 +130,7 @@ describe("a target whose checks pass and whose requests fail", () => {
 test("a target that hangs costs the requests it holds and five more, not those after", async () => {
   using hanging = rawBackend(() => undefined);
   using good = rawBackend(hello);
-  await using lb = await balancer([hanging, good], ["--first-byte-timeout=200ms"]);
+  await using lb = await balancer([hanging, good], ["--first-byte-timeout=200ms", checkedOnce]);
   const found = await statuses(lb, 30);
   expect(found.filter((status) => status === "504")).toHaveLength(5);
   expect(found.slice(-15)).toEqual(Array<string>(15).fill("200"));

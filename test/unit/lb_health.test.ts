@@ -16,7 +16,6 @@ import {
 const seconds = 1_000;
 const rules = { healthRise: 2, healthFall: 3, ejectionTime: 30 * seconds, ejectionTimeMax: 300 * seconds };
 const events: { readonly [letter: string]: HealthEvent } = {
-  p: { kind: "pass" },
   f: { kind: "fail", reason: "refused" },
   d: { kind: "draining", reason: "it says so" },
   e: { kind: "errors", reason: "5 errors in a row" },
@@ -34,16 +33,22 @@ const letters: { readonly [S in HealthState]: string } = {
   drained: "D",
 };
 
-/** The health after each event; "." lets a second pass. */
+/** The health after each event; "." lets a second pass. "p" is a check that began and passed now, "q" one that began a second ago. */
 function histories(sequence: string): Health[] {
   let health = unknown;
   let now = 0;
   const all: Health[] = [];
   for (const letter of sequence) {
     if (letter === ".") now += seconds;
-    else all.push((health = next(health, events[letter]!, rules, now)));
+    else all.push((health = next(health, eventOf(letter, now), rules, now)));
   }
   return all;
+}
+
+function eventOf(letter: string, now: number): HealthEvent {
+  if (letter === "p") return { kind: "pass", begunAt: now };
+  if (letter === "q") return { kind: "pass", begunAt: now - seconds };
+  return events[letter]!;
 }
 
 const after = (sequence: string) => histories(sequence).at(-1) ?? unknown;
@@ -75,9 +80,14 @@ describe("a target", () => {
     ["is ejected for what requests meet", "pe", "he"],
     ["is ejected only while it is healthy", "efDe", "jjDD"],
     ["returns when its ejection is over", "peo", "heh"],
-    ["does not return for passes in the first part of it", `pe${wait(5)}pp`, "heee"],
-    ["returns after two passes once that is over", `pe${wait(6)}pp`, "heeh"],
-    ["returns at once on a pass then, if those before it were in a row", `pepp${wait(6)}p`, "heeeh"],
+    ["returns on the first pass after its first ejection", "pe.p", "heh"],
+    ["does not return for a check that began before its ejection", "pe.q", "hee"],
+    ["returns for one that began after it", "pe..q", "heh"],
+    ["returns after two passes when it is ejected again", "pe.pe.pp", "heheeh"],
+    ["returns after three passes the third time in a row", "pe.pe.ppe.ppp", "heheeheeeh"],
+    ["returns on the first pass again when a row has ended", `pe.pe.pp${wait(60)}e.p`, "heheeheh"],
+    ["does not count a check that began before its ejection", "pe.pe.qpp", "heheeeh"],
+    ["returns when its ejection is over although more passes were needed", "pe.pe.po", "heheeh"],
     ["that fails a check while it is ejected is unhealthy, and rises as such", "pefpp", "heuuh"],
     ["is not brought back by the end of an ejection when a check has failed", "pefo", "heuu"],
   ])("%s", (_, sequence, wanted) => {
@@ -105,7 +115,8 @@ describe("a target", () => {
     ["pd", false],
     ["pdp", true],
     ["pe", false],
-    ["pep", true],
+    ["pe.pe.p", true],
+    ["pe.pe.q", false],
   ])("after %j is watched closely: %p", (sequence, wanted) => {
     expect(isInTransition(after(sequence))).toBe(wanted);
   });
