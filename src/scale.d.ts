@@ -310,13 +310,14 @@ declare module "scale" {
    * Enqueues `target` at every tick, once over the whole fleet. cron: minute hour day-of-month month day-of-week, in `timeZone` (an IANA
    * name; default UTC); a time that clocks jump over fires once right after, a time they show twice fires the first time; where the
    * hour is *, every hour that passes counts. every: multiples of it since the epoch. catchUp says what becomes of ticks that were
-   * due while no worker ran: "skip" none, "one" (the default) the newest, "all" each, up to 1,000.
+   * due while no worker ran: "skip" none, "one" (the default) the newest, "all" each, up to 1,000. Without a payload the job gets null,
+   * so that only a job that takes null, or does not say what it takes, can do without.
    */
-  export function schedule(
+  export function schedule<P extends Json>(
     name: string,
     when: ({ cron: string; timeZone?: string } | { every: Duration }) & { catchUp?: "skip" | "one" | "all" },
-    target: Job<never>,
-    payload?: Json,
+    target: Job<P>,
+    ...payload: null extends P ? [payload?: NoInfer<P>] : [payload: NoInfer<P>]
   ): Schedule;
 
   export const metrics: {
