@@ -65,8 +65,10 @@ class Scheduler {
 
   /** The next may begin at once. Without the store, the lease runs out. */
   async resign(): Promise<void> {
-    if (this.#leads) await this.#options.queue.resign(this.#options.owner).catch(() => undefined);
-    this.#become(false);
+    if (!this.#leads) return;
+    this.#leads = false;
+    await this.#options.queue.resign(this.#options.owner).catch(() => undefined);
+    log.info({}, "gives up the lead of the schedules");
   }
 
   #become(leads: boolean): void {

@@ -330,6 +330,23 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect((await show(id))?.progress).toBeUndefined();
     });
 
+    test("a running job runs since it began, however often its lease was renewed, and the next attempt since it did", async () => {
+      const id = await enqueue(job("j"));
+      const lease = await takeOne();
+      const from = Date.now();
+      await ours.begin([{ lease, alone: false }]);
+      const { atMs } = (await show(id))!;
+      expect(atMs).toBeWithin(from, Date.now() + 1);
+      await eventually(() => Date.now() > atMs + 5);
+      await ours.renew([lease]);
+      const listed = async () => (await queue.inspector.page(name, "running", undefined, 1)).jobs.map(summaryOf);
+      expect((await listed())[0]!.atMs).toBe(atMs);
+      await settle({ to: "available", lease, attempts: 0 });
+      const again = await takeOne();
+      await ours.begin([{ lease: again, alone: true }]);
+      expect((await show(id))!.atMs).toBeGreaterThan(atMs);
+    });
+
     test("a queue is paused and resumed for all its workers", async () => {
       await enqueue(job("j"));
       await queue.inspector.pause(name);

@@ -41,6 +41,8 @@ export interface StoredJob {
   readonly owner?: string;
   /** How often a running one has begun since it was stored; 0: its worker has not come to it yet. */
   readonly starts?: number;
+  /** When a running one last began, where that is known. */
+  readonly beganAtMs?: number;
   /** JSON text. */
   readonly progress?: string;
   /** It was told to stop. */
@@ -58,7 +60,7 @@ export interface JobSummary {
   readonly state: JobState;
   /** Attempts so far, one that runs included. */
   readonly attempts: number;
-  /** See StoredJob; of a job that was completed or cancelled, when. */
+  /** See StoredJob; of one that runs, when it began, of one that was completed or cancelled, when. */
   readonly atMs: number;
   readonly enqueuedAtMs: number | undefined;
   /** Why its last attempt did not complete. */
@@ -171,7 +173,7 @@ export function summaryOf(stored: StoredJob): JobSummary {
     name,
     state,
     attempts: attempts + starts,
-    atMs: ended?.atMs ?? atMs,
+    atMs: ended?.atMs ?? stored.beganAtMs ?? atMs,
     enqueuedAtMs: enqueuedAtMs ?? clockIn(id),
     reason: state === "completed" ? undefined : reason,
     priority,

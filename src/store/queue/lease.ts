@@ -42,14 +42,20 @@ export function leaseOf(delivery: Delivery): Lease {
   };
 }
 
-/** How a driver notes that a job begins: how often it has now, and whether nothing runs beside it. */
-export function markOf({ lease, alone }: Beginning): string {
-  return `${lease.starts + 1}${alone ? "a" : ""}`;
+/** How a driver notes that a job begins: how often it has now, when, and whether nothing runs beside it. STARTS@MS, or STARTS@MSa. */
+export function markOf({ lease, alone }: Beginning, nowMs: number): string {
+  return `${lease.starts + 1}@${nowMs}${alone ? "a" : ""}`;
 }
 
 /** How often a job has begun since it was stored. */
 export function startsOf(mark: string): number {
   return mark === "" ? 0 : Number.parseInt(mark, 10);
+}
+
+/** When it last began, in milliseconds since the epoch. Undefined where it did not, or a version of scale noted it that did not say. */
+export function beganAtOf(mark: string): number | undefined {
+  const at = mark.indexOf("@");
+  return at === -1 ? undefined : Number.parseInt(mark.slice(at + 1), 10);
 }
 
 /** The job's id without its queue: how the driver knows it. */

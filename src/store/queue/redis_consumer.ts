@@ -66,7 +66,8 @@ export class RedisConsumer implements Consumer {
     const keys = ({ stream, started }: StreamKeys) => [stream, started, ...gateKeysFor(beginnings, this.#keys)];
     const chosen = beginnings.some(hasGates) ? beginAny : leaseScripts.begin;
     const counting = ({ lease }: Beginning) => (isRated(lease.gates) ? idInQueue(lease) : "");
-    return this.#fenced(chosen, keys, [], beginnings, (one) => [markOf(one), counting(one)]);
+    const now = Date.now();
+    return this.#fenced(chosen, keys, [], beginnings, (one) => [markOf(one, now), counting(one)]);
   }
 
   renew(tokens: readonly Token[]): Promise<readonly Token[]> {

@@ -1,7 +1,7 @@
 /** What the scripts of redis_inspector_scripts.ts answer, read: from flat lists to jobs and numbers. Asking is redis_inspector.ts. */
 import { numberOf, type ScriptReply, textOf } from "../redis/script.ts";
 import { type Count, counts, notACursor, type QueueOverview, type StoredJob } from "./inspect.ts";
-import { startsOf } from "./lease.ts";
+import { beganAtOf, startsOf } from "./lease.ts";
 
 /** From entry, head, bytes of the payload, then of a running one its lease. */
 export function jobInStream(
@@ -67,7 +67,13 @@ function streamFacts([entries, pending, oldest, added]: readonly ScriptReply[]):
 
 /** From owner, ms since the lease was renewed, mark. */
 export function leaseFacts([owner, idleMs, mark]: readonly ScriptReply[]) {
-  return { owner: textOf(owner), atMs: Date.now() - numberOf(idleMs), starts: startsOf(textOf(mark)) };
+  const beganAtMs = beganAtOf(textOf(mark));
+  return {
+    owner: textOf(owner),
+    atMs: Date.now() - numberOf(idleMs),
+    starts: startsOf(textOf(mark)),
+    ...(beganAtMs === undefined ? {} : { beganAtMs }),
+  };
 }
 
 /** From member, head, bytes of the payload, since when. */

@@ -144,10 +144,11 @@ local function leaveGates(id, keep, ran)
 end
 `;
 
-/** As `begin`, with the gates' keys behind its own. The same begin once more, because its answer got lost, has the mark that is there. */
+/** As `begin`, with the gates' keys behind its own. The same begin once more, because its answer got lost, is as many starts as are noted. */
 export const beginAny = beginning(
-  gates,
-  `if ARGV[i + 3] ~= '' and redis.call('HGET', KEYS[2], ARGV[i]) ~= ARGV[i + 2] then noteBegin(ARGV[i + 3]) end`,
+  `${gates}
+local function startsIn(mark) return string.match(mark or '', '^%d+') end`,
+  `if ARGV[i + 3] ~= '' and startsIn(redis.call('HGET', KEYS[2], ARGV[i])) ~= startsIn(ARGV[i + 2]) then noteBegin(ARGV[i + 3]) end`,
 );
 
 /**

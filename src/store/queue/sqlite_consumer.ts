@@ -6,7 +6,7 @@ import type { Database } from "bun:sqlite";
 
 import { pause } from "../../std/pause.ts";
 import type { SqliteStore } from "../sqlite/database.ts";
-import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf } from "./lease.ts";
+import { completedRecord, envelopeAfter, idInQueue, keepMsOf, leaseOf, markOf, startsOf } from "./lease.ts";
 import type { QueueLimits } from "./limits.ts";
 import { priorities, type Priority, Turns } from "./priorities.ts";
 import type { Beginning, Consumer, Lease, Orders, Settlement, Token } from "./queue.ts";
@@ -174,12 +174,13 @@ export class SqliteConsumer implements Consumer {
   #begin(database: Database, one: Beginning): boolean {
     const { lease } = one;
     const token = this.#fence(lease);
-    const mark = markOf(one);
+    const mark = markOf(one, Date.now());
     const limited = lease.gates.length > 0;
     const before = limited ? database.query<{ mark: string }, Fence>(statements.ours).get(...token) : null;
     if (database.query(statements.begin).run(...token, mark).changes === 0) return false;
-    // The same begin once more, because its answer got lost, has the mark that is there.
-    if (limited && before?.mark !== mark) gates.noteBegin(database, this.#name, token[0], lease.gates);
+    // The same begin once more, because its answer got lost, is as many starts as are noted.
+    if (limited && startsOf(before?.mark ?? "") !== startsOf(mark))
+      gates.noteBegin(database, this.#name, token[0], lease.gates);
     return true;
   }
 

@@ -19,7 +19,7 @@ import {
   sortedCursor,
   type StoredJob,
 } from "./inspect.ts";
-import { startsOf } from "./lease.ts";
+import { beganAtOf, startsOf } from "./lease.ts";
 import { cancellationsMax, queueFull, type QueueLimits, tooManyCancellations } from "./limits.ts";
 import * as depth from "./sqlite_depth.ts";
 import * as gates from "./sqlite_gates.ts";
@@ -250,7 +250,9 @@ function placeOfRow({ state, gate }: Row): Place {
 
 function storedJob(queue: string, place: Place, row: Row): StoredJob {
   const { id, at, envelope, bytes, owner, mark, gate } = row;
-  const leased = place === "running" ? { owner: owner ?? "", starts: startsOf(mark) } : {};
+  const beganAtMs = beganAtOf(mark);
+  const began = beganAtMs === undefined ? {} : { beganAtMs };
+  const leased = place === "running" ? { owner: owner ?? "", starts: startsOf(mark), ...began } : {};
   const waits = gate === null ? {} : { waitsFor: gate };
   return { queue, place, entry: String(id), envelope, payloadBytes: bytes, atMs: at, ...leased, ...waits };
 }
