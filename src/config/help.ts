@@ -27,7 +27,7 @@ Tells a running balancer of this machine what to do. It is found through --run-d
 ${verbReference()}`,
   migrate: "scale migrate [entry.ts]\n\nApplies the application's migrations that are pending.",
   doctor:
-    "scale doctor --database\n\nLooks at the plans of the statements that applications of this machine send. Changes nothing.",
+    "scale doctor --database --redis\n\nLooks at the plans of the statements that applications of this machine send, and at how Redis is set up. Changes nothing.",
   init: "scale init [directory]\n\nWrites entry.ts, scale.d.ts and tsconfig.json to begin with.",
   jobs: `scale jobs ls | show ID | retry ID… | redrive | discard ID… | cancel ID… | pause QUEUE… | resume QUEUE… | stats
 
@@ -55,7 +55,7 @@ const overview = `scale: load balancer, application server and worker in one bin
   scale migrate [entry.ts]           apply the application's migrations
   scale init [directory]             begin a new application
   scale jobs ls|show|retry|…         look at jobs and steer them
-  scale doctor --database            find statements without an index
+  scale doctor --database --redis    find missing indexes, and a Redis that is set up wrongly
   scale postgres                     the embedded PostgreSQL of scale dev
 
   scale dev --help, scale --role=lb --help …   the options of each

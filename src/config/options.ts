@@ -438,21 +438,21 @@ export const options = {
     ...redisUrl,
     env: ["REDIS_URL"],
     secret: "password",
-    commands: queueing,
+    commands: [...queueing, "doctor"],
     help: "cache, sessions and queue in one: redis:// (rediss:// with TLS), redis+sentinel://A,B,C/NAME, redis+cluster://A,B,C, or file:PATH on one machine",
   },
   cacheUrl: {
     ...redisUrl,
     env: ["CACHE_URL"],
     secret: "password",
-    commands: runtime,
+    commands: [...runtime, "doctor"],
     help: "cache and sessions, if not --redis-url",
   },
   queueUrl: {
     ...redisUrl,
     env: ["QUEUE_URL"],
     secret: "password",
-    commands: queueing,
+    commands: [...queueing, "doctor"],
     help: "queue, if not --redis-url; a Redis for it must not evict",
   },
   cacheTimeout: {
@@ -476,7 +476,7 @@ export const options = {
   namespace: {
     ...kind.name,
     default: "scale",
-    commands: queueing,
+    commands: [...queueing, "doctor"],
     help: "prefix of every key, so that two applications can share a Redis",
   },
   sqlPoolMax: {
@@ -736,6 +736,13 @@ export const options = {
     switch: true,
     commands: ["doctor"],
     help: "explain the statements that applications send here; name missing indexes",
+  },
+  redis: {
+    ...kind.onOff,
+    default: "off",
+    switch: true,
+    commands: ["doctor"],
+    help: "ask each Redis whether it is set up for what it is used for: version, memory, rights, latency, failover",
   },
   force: { ...kind.onOff, default: "off", switch: true, commands: ["init"], help: "overwrite files that exist" },
 

@@ -11,7 +11,8 @@ function storeUrl(...schemes: readonly string[]): Kind<string> {
   return {
     form: "URL",
     parse: (value) => {
-      if (URL.canParse(value) && schemes.includes(new URL(value).protocol)) return value;
+      const isWhole = URL.canParse(value) && /^(\w+:\/\/|file:)/.test(value);
+      if (isWhole && schemes.includes(new URL(value).protocol)) return value;
       throw new ExpectedError(`a URL such as ${form}`);
     },
   };

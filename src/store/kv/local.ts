@@ -30,6 +30,8 @@ interface Kept {
 }
 
 const channel = "__redis__:invalidate";
+/** What a user with rights of its own (ACL) needs for this, besides reading. */
+export const trackingRights = `+client|id +client|tracking +subscribe '&${channel}'`;
 const probeIntervalMs = 1_000;
 const probeTimeoutMs = 1_000;
 /** What an entry takes beside its texts, about. */
@@ -51,6 +53,7 @@ export class Local {
   #generation = 0;
   #heardProbe: (() => void) | undefined;
   #isJoining = false;
+  #isSubscribing = false;
   #hasWarned = false;
 
   constructor(url: string, options: LocalOptions) {
@@ -126,6 +129,7 @@ export class Local {
   }
 
   async #listen(client: Redis): Promise<void> {
+    this.#isSubscribing = true;
     try {
       client.removeAllListeners("messageBuffer");
       client.on("messageBuffer", (_: Buffer, names: unknown) => this.#hear(names as readonly Buffer[] | null));
@@ -134,6 +138,8 @@ export class Local {
       this.#listenerId = id;
     } catch (error) {
       return this.#warn(error);
+    } finally {
+      this.#isSubscribing = false;
     }
     await this.#join();
   }
@@ -149,9 +155,15 @@ export class Local {
   }
 
   async #tick(): Promise<void> {
-    if (this.#state === "off") return this.#join();
+    if (this.#state === "off") return this.#comeBack();
     const generation = this.#generation;
     if (!(await this.#probe()) && generation === this.#generation) this.#turnOff();
+  }
+
+  /** Also where the right to listen was given meanwhile. */
+  #comeBack(): Promise<void> | undefined {
+    const isRefused = this.#listenerId === undefined && this.#listener.state === "ready" && !this.#isSubscribing;
+    return isRefused ? this.#listen(this.#listener.client) : this.#join();
   }
 
   /** Points the reader's invalidations at the listener, wherever these two have just connected to. */
@@ -163,7 +175,7 @@ export class Local {
     try {
       await this.#reader.run("track reads", "", (client) => client.client("TRACKING", "ON", "REDIRECT", id));
       const isProven = await this.#probe();
-      if (isProven && generation === this.#generation) this.#state = "on";
+      if (isProven && generation === this.#generation) this.#turnOn();
     } catch (error) {
       this.#warn(error);
     } finally {
@@ -186,6 +198,12 @@ export class Local {
     }
   }
 
+  #turnOn(): void {
+    this.#state = "on";
+    if (this.#hasWarned) log.info({}, "the cache keeps values in this process again");
+    this.#hasWarned = false;
+  }
+
   #turnOff(): void {
     this.#state = "off";
     this.#forgetAll();
@@ -201,6 +219,8 @@ export class Local {
   #warn(error: unknown): void {
     if (this.#hasWarned) return;
     this.#hasWarned = true;
-    log.warn({ error }, `the cache keeps nothing in this process: ${messageOf(error)}`);
+    const said = messageOf(error);
+    const fix = said.includes("NOPERM") ? `. Fix: ACL SETUSER USER ${trackingRights}` : "";
+    log.warn({}, `the cache keeps nothing in this process: ${said}${fix}`);
   }
 }

@@ -22,6 +22,7 @@ export function dangersOf(info: string): readonly string[] {
   return dangers;
 }
 
-function fieldOf(info: string, name: string): string | undefined {
+/** The value of a line NAME:VALUE of INFO. */
+export function fieldOf(info: string, name: string): string | undefined {
   return new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(info)?.[1];
 }

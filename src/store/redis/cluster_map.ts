@@ -6,6 +6,7 @@
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import type { ClusterAddress } from "../../std/redis_url.ts";
 import { askOnce } from "./connection.ts";
+import { hintFor } from "./hints.ts";
 import { hostIn, type Slots, slotsIn } from "./slots.ts";
 
 const followMsMin = 50;
@@ -107,7 +108,12 @@ export class ClusterMap {
     const error = new ScaleError(
       "store_unavailable",
       `none of the Redis Cluster's servers ${servers.join(", ")} says who has which slot: ${[...reasons].join(", ")}`,
-      { hint: "check that they are up and reachable, and that they are a Cluster (CLUSTER INFO)" },
+      {
+        hint: hintFor(
+          [...reasons].join(", "),
+          "check that they are up and reachable, and that they are a Cluster (CLUSTER INFO)",
+        ),
+      },
     );
     this.#refused = { error, at: performance.now() };
     throw error;

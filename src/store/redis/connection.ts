@@ -13,6 +13,7 @@ import { withDeadline } from "../../std/deadline.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
 import { addressOf, isSentinelUrl, parseSentinelUrl } from "../../std/redis_url.ts";
+import { hintFor } from "./hints.ts";
 import { completeTracingChannels } from "./tracing.ts";
 
 export type ConnectionState = "connecting" | "ready" | "down" | "closed";
@@ -196,7 +197,7 @@ export class RedisConnection implements RedisAccess {
   #reconnectDelayMs(times: number): number {
     if (times >= 2 && this.#state === "connecting") this.#become("down", this.#lastError || "no answer");
     const delayMs = Math.min(reconnectDelayMsMax, 25 * 2 ** Math.min(times, 10));
-    return delayMs / 2 + (Math.random() * delayMs) / 2;
+    return Math.round(delayMs / 2 + (Math.random() * delayMs) / 2);
   }
 
   #become(to: ConnectionState, reason: string): void {
@@ -211,7 +212,7 @@ export class RedisConnection implements RedisAccess {
     const detail = this.#state === "down" && this.#lastError !== "" ? `${reason}: ${this.#lastError}` : reason;
     return new ScaleError("store_unavailable", `Redis at ${this.place} could not ${what}: ${redactUrls(detail)}`, {
       cause,
-      hint: "check that the server is up and reachable, and its log",
+      hint: hintFor(detail),
     });
   }
 }
