@@ -54,7 +54,7 @@ export function peek({ reads, ageMs }: LocalTerms, names: readonly string[], now
  */
 export function look(kv: Kv, names: readonly string[], local?: Local): Promise<Found | undefined> {
   // Most entries have no tags: one read and nothing around it.
-  if (names.length === 1 && local === undefined) return within("look", () => kv.get(names[0]!).then(untagged));
+  if (names.length === 1 && local === undefined) return lookUntagged(kv, names[0]!);
   return within("look", async () => {
     const [text, ...versions] = (await local?.read(names)) ?? (await kv.getMany(names));
     // A version that is missing may have been evicted: what was stored under any earlier one must not be believed again.
@@ -65,8 +65,16 @@ export function look(kv: Kv, names: readonly string[], local?: Local): Promise<F
   });
 }
 
-function untagged(text: string | null): Found {
-  return { entry: text === null ? undefined : decodeEntry(text, noVersions), text: text ?? "", versions: noVersions };
+/** The store keeps the budget: of reads that go together it is one. */
+async function lookUntagged(kv: Kv, name: string): Promise<Found | undefined> {
+  if (!breaker.allows(performance.now())) return undefined;
+  try {
+    const text = await kv.get(name, budgetMilliseconds);
+    answered();
+    return { entry: text === null ? undefined : decodeEntry(text, noVersions), text: text ?? "", versions: noVersions };
+  } catch (error) {
+    return refused("look", error);
+  }
 }
 
 /** The claim to load, null while somebody else has it; undefined where the store does not answer. */
@@ -102,15 +110,22 @@ async function within<T>(what: string, operation: () => Promise<T>): Promise<T |
   if (!breaker.allows(performance.now())) return undefined;
   try {
     const result = await withDeadline(operation(), budgetMilliseconds, late);
-    if (!breaker.isClosed) log.info({}, "the cache's store answers again");
-    breaker.succeeded();
+    answered();
     return result;
   } catch (error) {
-    if (breaker.failed(performance.now()))
-      log.warn({ error }, `the cache's store is left alone, loading instead: ${messageOf(error)}`);
-    else if (breaker.isClosed) warn(what, error);
-    return undefined;
+    return refused(what, error);
   }
+}
+
+function answered(): void {
+  if (!breaker.isClosed) log.info({}, "the cache's store answers again");
+  breaker.succeeded();
+}
+
+function refused(what: string, error: unknown): undefined {
+  if (breaker.failed(performance.now()))
+    log.warn({ error }, `the cache's store is left alone, loading instead: ${messageOf(error)}`);
+  else if (breaker.isClosed) warn(what, error);
 }
 
 function warn(what: string, error: unknown): void {

@@ -39,6 +39,34 @@ test("every key has a time to live", async () => {
   expect(times.every((time) => time > 0 && time <= 60_000)).toBe(true);
 });
 
+test("values that are asked for in one turn of the loop are read in few commands, each by who asked for it", async () => {
+  const keys = Array.from({ length: 300 }, (_, index) => `together${index}`);
+  await Promise.all(keys.slice(1).map((key) => kv.set(key, key, 60_000)));
+  const client = redis.client();
+  await client.config("RESETSTAT");
+  const budgets = [undefined, 30_000];
+  const values = await Promise.all(budgets.flatMap((budget) => keys.map((key) => kv.get(key, budget))));
+  const once = [null, ...keys.slice(1)];
+  expect(values).toEqual([...once, ...once]);
+  const stats = await client.info("commandstats");
+  client.disconnect();
+  // Of at most 256 keys each, and of one budget.
+  expect(/cmdstat_mget:calls=(\d+)/.exec(stats)?.[1]).toBe("4");
+  expect(stats).not.toContain("cmdstat_get:");
+});
+
+test("a value may be waited for less long than its server, which is not given up for that", async () => {
+  process.kill(redis.pid(), "SIGSTOP");
+  const started = performance.now();
+  const patient = kv.get("v");
+  patient.catch(() => undefined);
+  expect(await kv.get("v", 50).catch((error: Error) => error.message)).toContain("no answer within 50ms");
+  expect(performance.now() - started).toBeLessThan(700);
+  expect(kv.state).toBe("ready");
+  process.kill(redis.pid(), "SIGCONT");
+  expect(await patient).toBe("1");
+});
+
 test("a server that hangs costs an operation its timeout and no more", async () => {
   process.kill(redis.pid(), "SIGSTOP");
   const started = performance.now();

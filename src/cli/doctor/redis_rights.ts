@@ -16,7 +16,7 @@ const connecting = ["PING", "INFO", "SCRIPT LOAD", "EVALSHA", "TIME"];
 const commands: { readonly [U in Use]: readonly string[] } = {
   cache: [
     ...connecting,
-    ...onKey("GET", "SET", "DEL", "UNLINK", "PEXPIRE", "HGET", "HSET", "HDEL", "HMGET", "HGETALL"),
+    ...onKey("GET", "MGET", "SET", "DEL", "UNLINK", "PEXPIRE", "HGET", "HSET", "HDEL", "HMGET", "HGETALL"),
   ],
   local: ["CLIENT ID", "CLIENT TRACKING", "SUBSCRIBE __redis__:invalidate"],
   queue: [

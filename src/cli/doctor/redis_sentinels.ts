@@ -1,7 +1,8 @@
 /** Whether the Sentinels of a redis+sentinel:// URL can replace a primary that dies. Asks each of them; what they watch is redis.ts'. */
 import { messageOf } from "../../std/errors.ts";
 import { addressOf, parseSentinelUrl, type SentinelAddress } from "../../std/redis_url.ts";
-import { askOnce, type Operation } from "../../store/redis/connection.ts";
+import { askOnce } from "../../store/redis/client.ts";
+import type { Operation } from "../../store/redis/connection.ts";
 import { hintFor } from "../../store/redis/hints.ts";
 
 /** Fewer cannot tell a primary that died from one that they alone do not reach. */

@@ -31,7 +31,8 @@ export interface Kv {
   /** Where it is kept, for people; never a password. */
   readonly place: string;
 
-  get(key: string): Promise<string | null>;
+  /** With `budgetMs` it fails after those already, where a store can let one wait at all. */
+  get(key: string, budgetMs?: number): Promise<string | null>;
   /** In the order of the keys; null where there is none. Not one atomic look. */
   getMany(keys: readonly string[]): Promise<readonly (string | null)[]>;
   /** With `onlyIfAbsent`, false where the key existed and was left alone. */

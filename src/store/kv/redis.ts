@@ -100,14 +100,12 @@ export class RedisKv implements Kv {
     return this.#redis.place;
   }
 
-  get(key: string): Promise<string | null> {
-    const name = this.#name(key);
-    return this.#redis.run("read a value", name, (client) => client.get(name));
+  get(key: string, budgetMs?: number): Promise<string | null> {
+    return this.#redis.read(this.#name(key), budgetMs);
   }
 
-  /** One GET a key in one round trip: unlike MGET it needs no common slot in a cluster. */
   getMany(keys: readonly string[]): Promise<readonly (string | null)[]> {
-    return this.#redis.each("read values", this.#names(keys), (client, name) => client.get(name));
+    return Promise.all(keys.map((key) => this.get(key)));
   }
 
   async set(

@@ -12,6 +12,7 @@ import { ScaleError } from "../../std/errors.ts";
 import type { ClusterMap } from "./cluster_map.ts";
 import {
   type ConnectionState,
+  noAnswer,
   type Operation,
   type RedisAccess,
   RedisConnection,
@@ -78,6 +79,13 @@ export class RedisCluster implements RedisAccess {
     }
   }
 
+  /** A GET each: the keys of a server lie in many slots, and of one command in one. */
+  read(key: string, budgetMs?: number): Promise<string | null> {
+    const what = "read a value";
+    const value = this.run(what, key, (client) => client.get(key));
+    return budgetMs === undefined ? value : withDeadline(value, budgetMs, () => unavailable(what, noAnswer(budgetMs)));
+  }
+
   each<T>(what: string, keys: readonly string[], operation: (client: Redis, key: string) => Promise<T>): Promise<T[]> {
     return Promise.all(keys.map((key) => this.run(what, key, (client) => operation(client, key))));
   }
@@ -105,9 +113,7 @@ export class RedisCluster implements RedisAccess {
   /** Before the Cluster has told where anything is. */
   async #firstOwnerOf(slot: number, what: string, timeoutMs: number): Promise<RedisConnection> {
     if (this.#closed) throw unavailable(what, "the connection is closed");
-    await withDeadline(this.#map.ask(), timeoutMs, () =>
-      unavailable(what, `no answer within ${Math.ceil(timeoutMs)}ms`),
-    );
+    await withDeadline(this.#map.ask(), timeoutMs, () => unavailable(what, noAnswer(timeoutMs)));
     const owner = this.#ownerOf(slot);
     if (owner === undefined) throw unavailable(what, `no server has slot ${slot}`);
     return owner;

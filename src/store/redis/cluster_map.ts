@@ -5,7 +5,7 @@
  */
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import type { ClusterAddress } from "../../std/redis_url.ts";
-import { askOnce } from "./connection.ts";
+import { askOnce } from "./client.ts";
 import { hintFor } from "./hints.ts";
 import { hostIn, type Slots, slotsIn } from "./slots.ts";
 

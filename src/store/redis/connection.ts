@@ -1,19 +1,21 @@
 /**
- * One connection to a Redis: options, state and the limit on every operation. The only file that constructs a client. Which of a Cluster's
- * connections an operation goes to is cluster.ts.
+ * One connection to a Redis: its state and the limit on every operation. How its client is made from a URL is client.ts, which of a Cluster's
+ * connections an operation goes to cluster.ts.
  *
  *      connecting ──ready──▶ ready ──close──▶ connecting ──second refusal, deadline──▶ down ──ready──▶ ready     any ──close()──▶ closed
  *
  * Invariant: a command settles. It waits through one reconnect, is refused at once while the server is known to be down, and is given
  * up at its deadline. So no more wait for a server that is away, or loads its data for minutes, than came in one deadline. What commands mean is not here: that is kv/redis.ts and queue/redis.ts.
  */
-import { Redis, type RedisOptions as ClientOptions, ReplyError } from "ioredis";
+import { type Redis, ReplyError } from "ioredis";
 
 import { withDeadline } from "../../std/deadline.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { redactUrls } from "../../std/redact.ts";
-import { addressOf, isSentinelUrl, parseSentinelUrl } from "../../std/redis_url.ts";
+import { isSentinelUrl } from "../../std/redis_url.ts";
+import { connectTimeoutMs, makeClient, placeOf, serverOf } from "./client.ts";
 import { hintFor } from "./hints.ts";
+import { Reads } from "./reads.ts";
 import { completeTracingChannels } from "./tracing.ts";
 
 export type ConnectionState = "connecting" | "ready" | "down" | "closed";
@@ -28,7 +30,9 @@ export interface RedisAccess {
   readonly place: string;
   /** Runs one operation where the key is; every failure is a ScaleError that says where and what. `what` is the operation's name. */
   run<T>(what: string, key: string, operation: Operation<T>, timeoutMs?: number): Promise<T>;
-  /** The same for each of several keys, wherever they are; the answers in their order. Not one step. */
+  /** The value of a key, or null. With `budgetMs` it fails after those; whether the server is down is not judged by them. */
+  read(key: string, budgetMs?: number): Promise<string | null>;
+  /** run() for each of several keys, wherever they are; the answers in their order. Not one step. */
   each<T>(what: string, keys: readonly string[], operation: (client: Redis, key: string) => Promise<T>): Promise<T[]>;
   /** The same on every server that keys may be on. */
   everywhere<T>(what: string, operation: Operation<T>): Promise<T[]>;
@@ -54,17 +58,14 @@ export interface RedisOptions {
   readonly onState?: ((from: ConnectionState, to: ConnectionState, reason: string) => void) | undefined;
 }
 
-const connectTimeoutMs = 2_000;
-/** A consumer that sleeps on after Redis came back is an outage of its own: never wait longer than this. */
 const lostReason = "the connection was lost before it answered";
+/** A consumer that sleeps on after Redis came back is an outage of its own: never wait longer than this. */
 const reconnectDelayMsMax = 500;
 /** A client that has not come back for so long is given up and made anew: its server may be back for long, and it not know. */
 const rebuildAfterMs = 5_000;
 const watchIntervalMs = 1_000;
 /** A socket on which nothing answers for this long is dead, whatever TCP believes. */
 const silentSocketMs = 5_000;
-/** A question by itself is asked of another server after this long. */
-const questionTimeoutMs = 1_000;
 
 completeTracingChannels();
 
@@ -72,6 +73,10 @@ export class RedisConnection implements RedisAccess {
   readonly #url: string;
   readonly #options: RedisOptions;
   readonly #watch: ReturnType<typeof setInterval>;
+  readonly #reads = new Reads(
+    (keys) => this.run("read values", "", (client) => client.mget([...keys])),
+    (budgetMs) => this.#unavailable("read values", noAnswer(budgetMs)),
+  );
   #client: Redis;
   #awayAt = performance.now();
   readonly #place: string;
@@ -100,6 +105,8 @@ export class RedisConnection implements RedisAccess {
       sentinelRetryStrategy: (times) => this.#reconnectDelayMs(times),
       sentinelReconnectStrategy: () => reconnectDelayMsMax,
       enableAutoPipelining: options.unpipelined !== true,
+      // What reads.ts has gathered has waited for its turn already.
+      autoPipeliningIgnoredCommands: ["mget"],
       maxRetriesPerRequest: 1,
       autoResendUnfulfilledCommands: options.onLostReply === "resend",
       ...(options.isListener === true ? { protocol: 2, autoResubscribe: false } : {}),
@@ -158,8 +165,8 @@ export class RedisConnection implements RedisAccess {
   }
 
   async run<T>(what: string, _key: string, operation: Operation<T>, timeoutMs?: number): Promise<T> {
-    if (this.#state === "down" || this.#state === "closed")
-      throw this.#unavailable(what, `the connection is ${this.#state}`);
+    const refusal = this.#refusal(what);
+    if (refusal !== undefined) throw refusal;
     const limitMs = timeoutMs ?? this.#options.operationTimeoutMs;
     try {
       return await withDeadline(operation(this.#client, this), limitMs, () => this.#late(what, limitMs));
@@ -167,6 +174,11 @@ export class RedisConnection implements RedisAccess {
       if (error instanceof ScaleError) throw error;
       throw this.#unavailable(what, reasonOf(error), error);
     }
+  }
+
+  read(key: string, budgetMs?: number): Promise<string | null> {
+    const refusal = this.#refusal("read a value");
+    return refusal === undefined ? this.#reads.read(key, budgetMs) : Promise.reject(refusal);
   }
 
   each<T>(what: string, keys: readonly string[], operation: (client: Redis, key: string) => Promise<T>): Promise<T[]> {
@@ -182,7 +194,7 @@ export class RedisConnection implements RedisAccess {
   }
 
   #late(what: string, limitMs: number): ScaleError {
-    const reason = `no answer within ${limitMs}ms`;
+    const reason = noAnswer(limitMs);
     if (this.#state === "connecting") this.#become("down", this.#lastError || reason);
     return this.#unavailable(what, reason);
   }
@@ -208,6 +220,12 @@ export class RedisConnection implements RedisAccess {
     this.#options.onState?.(from, to, redactUrls(reason));
   }
 
+  /** While it is known that nobody would answer. */
+  #refusal(what: string): ScaleError | undefined {
+    if (this.#state !== "down" && this.#state !== "closed") return undefined;
+    return this.#unavailable(what, `the connection is ${this.#state}`);
+  }
+
   #unavailable(what: string, reason: string, cause?: unknown): ScaleError {
     const detail = this.#state === "down" && this.#lastError !== "" ? `${reason}: ${this.#lastError}` : reason;
     return new ScaleError("store_unavailable", `Redis at ${this.place} could not ${what}: ${redactUrls(detail)}`, {
@@ -228,25 +246,6 @@ export function replyIn(error: unknown): string | undefined {
   return reply instanceof ReplyError ? messageOf(reply) : undefined;
 }
 
-/** One question on a connection of its own, which is never tried again. */
-export async function askOnce<T>(url: string, name: string, question: (client: Redis) => Promise<T>): Promise<T> {
-  let reason: unknown;
-  const client = makeClient(url, {
-    connectionName: name,
-    connectTimeout: questionTimeoutMs,
-    retryStrategy: () => null,
-    enableAutoPipelining: false,
-  });
-  client.on("error", (error: Error) => (reason = error));
-  try {
-    return await withDeadline(question(client), questionTimeoutMs, () => new Error("no answer"));
-  } catch (error) {
-    throw reason ?? error;
-  } finally {
-    client.disconnect();
-  }
-}
-
 /**
  * What was sent and not answered will not be. The driver only forgets it when it reconnects at once, and waits for ever for the batch
  * that it was part of, with everything after it.
@@ -258,38 +257,12 @@ function failUnanswered(client: Redis): void {
   driver.flushQueue(new Error(lostReason), { offlineQueue: false });
 }
 
+/** Why an operation failed that has waited for so long. */
+export function noAnswer(waitedMs: number): string {
+  return `no answer within ${Math.ceil(waitedMs)}ms`;
+}
+
 /** Of a command that it gave up with its connection the driver says which option of its own that is by: no help to an operator. */
 function reasonOf(error: unknown): string {
   return error instanceof Error && error.name === "MaxRetriesPerRequestError" ? lostReason : messageOf(error);
-}
-
-/** Through Sentinels, the driver asks them for the primary with every connection, and leaves one that they have replaced. */
-function makeClient(url: string, options: Omit<ClientOptions, "replyMapping">): Redis {
-  if (!isSentinelUrl(url)) return new Redis(url, options);
-  const { sentinels, name, tls, username, password, sentinelUsername, sentinelPassword } = parseSentinelUrl(url);
-  return new Redis({
-    ...options,
-    sentinels: [...sentinels],
-    name,
-    failoverDetector: true,
-    sentinelCommandTimeout: connectTimeoutMs,
-    ...(tls ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
-    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
-  });
-}
-
-function serverOf(client: Redis): string {
-  const { remoteAddress: host = "", remotePort: port = 0 } = client.stream;
-  return addressOf({ host, port });
-}
-
-function placeOf(url: string): string {
-  if (isSentinelUrl(url)) {
-    const { name, sentinels } = parseSentinelUrl(url);
-    return `${name} of the Sentinels ${sentinels.map(({ host, port }) => `${host}:${port}`).join(", ")}`;
-  }
-  return URL.canParse(url) ? new URL(url).host : "an unreadable address";
 }
