@@ -14,7 +14,7 @@ import type { Proxy } from "./proxy/peers.ts";
 import { load } from "./proxy/wrk.ts";
 
 export const about =
-  "role app with database and cache against a hand-written handler and Fastify  [--rounds=5] [--seconds=2]";
+  "role app with database and cache against a hand-written handler and Fastify  [--rounds=5] [--seconds=2] [--only=/PATH]";
 
 const connections = 64;
 const databaseOperationsMin = 10_000;
@@ -81,8 +81,12 @@ export async function run(args: readonly string[]): Promise<boolean> {
     cleanUp.use(await startSide("bare", [process.execPath, `${import.meta.dir}/data/bare.ts`], env)),
     cleanUp.use(await startSide("fastify", ["node", `${import.meta.dir}/data/fastify.mjs`], env)),
   ];
+  const only = args.find((arg) => arg.startsWith("--only="))?.slice("--only=".length);
   let holds = true;
-  for (const comparison of comparisons) holds = (await compare(comparison, sides, pace)) && holds;
+  for (const each of comparisons) {
+    const cases = each.cases.filter(({ name }) => only === undefined || name === only);
+    if (cases.length > 0) holds = (await compare({ ...each, cases }, sides, pace)) && holds;
+  }
   return (await enoughOperations(sides[0]!, pace.seconds)) && holds;
 }
 
