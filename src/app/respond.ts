@@ -8,7 +8,7 @@ const jsonType = "application/json; charset=utf-8";
 /** A Response is sent as it is, JsonText as the text it holds, everything else as JSON. */
 export function toResponse(value: unknown): Response {
   if (value instanceof Response) return value;
-  if (value instanceof JsonText) return new Response(value.json, { headers: { "content-type": jsonType } });
+  if (value instanceof JsonText) return new Response(value.body, { headers: { "content-type": jsonType } });
   return Response.json(value, { headers: { "content-type": jsonType } });
 }
 

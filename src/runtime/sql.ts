@@ -21,7 +21,7 @@ type Options = Parameters<typeof Contract.tx>[1];
 interface Runner {
   read<R extends object>(statement: Statement): Promise<R[]>;
   write<R extends object>(statement: Statement): Promise<R[]>;
-  json(statement: Statement): Promise<string>;
+  json(statement: Statement): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** The three tags. `runner` is asked at each call: the stores open after this module is loaded. */

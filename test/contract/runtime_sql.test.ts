@@ -47,7 +47,7 @@ describe("sql", () => {
     ]);
     const page = await sql.json`select id::text, email from users ${where} order by id`;
     expect(page).toBeInstanceOf(JsonText);
-    expect(page.json).toBe('[{"id":"2","email":"b@x"}, \n {"id":"3","email":"c@x"}]');
+    expect(page.json).toBe('[{"id":"2","email":"b@x"},{"id":"3","email":"c@x"}]');
   });
 
   test("an application tells a duplicate from any other failure by SQLSTATE", async () => {

@@ -9,6 +9,7 @@ import { SqlError } from "../../src/store/sql/errors.ts";
 import { openSql, type Sql, type SqlOptions } from "../../src/store/sql/sql.ts";
 
 const q = (strings: TemplateStringsArray, ...values: readonly Value[]) => statementOf("test", strings, values);
+const utf8 = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 /** Opens a store on the database under test; the suite closes it. */
 export type Open = (options?: Partial<SqlOptions>) => Sql;
@@ -80,13 +81,13 @@ function values(sql: () => Sql): void {
   });
 
   test("json is built by PostgreSQL, and is [] without rows", async () => {
-    expect(
-      JSON.parse(await sql().json(q`select n, ${"x"}::text as x from generate_series(1, 2) n order by n;`)),
-    ).toEqual([
-      { n: 1, x: "x" },
-      { n: 2, x: "x" },
+    const rows = await sql().json(q`select n, ${'é"\n'}::text as x from generate_series(1, 2) n order by n desc;`);
+    expect(JSON.parse(utf8(rows))).toEqual([
+      { n: 2, x: 'é"\n' },
+      { n: 1, x: 'é"\n' },
     ]);
-    expect(await sql().json(q`select 1 as n where false -- with a comment`)).toBe("[]");
+    expect(utf8(await sql().json(q`select 1 as n where false -- with a comment`))).toBe("[]");
+    expect(utf8(await sql().json(q`select 1 as t`))).toBe('[{"t":1}]');
   });
 }
 
@@ -169,7 +170,7 @@ function transactions(sql: () => Sql, prepare: Prepare): void {
     const result = await sql().tx(async (tx) => {
       await tx.query(q`insert into ledger values (1, 10)`);
       expect(await tx.query(q`select amount from ledger`)).toEqual([{ amount: 10 }]);
-      expect(await tx.json(q`select amount from ledger`)).toBe('[{"amount":10}]');
+      expect(utf8(await tx.json(q`select amount from ledger`))).toBe('[{"amount":10}]');
       return "done";
     });
     expect(result).toBe("done");

@@ -64,7 +64,7 @@ describe("reads", () => {
 
   test("json is built on a replica too", async () => {
     await using sql = await opened();
-    const [{ port }] = JSON.parse(await sql.readJson(q`select inet_server_port() as port`));
+    const [{ port }] = JSON.parse(new TextDecoder().decode(await sql.readJson(q`select inet_server_port() as port`)));
     expect(port).not.toBe(primary.port);
   });
 

@@ -13,6 +13,7 @@ import { isBouncer, withoutBouncer } from "../../std/bouncer_url.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
 import { type Effect, endsConnection, silent, sqlFailure } from "./errors.ts";
+import { eachAsJson, jsonArray } from "./json_rows.ts";
 import type { SqlParameter, SqlSession, Statement } from "./sql.ts";
 import { parametersOf, types } from "./types.ts";
 
@@ -36,14 +37,15 @@ const preparedStatementsMax = 500;
 interface How {
   readonly prepare: boolean;
   readonly simple: boolean;
+  /** Rows are arrays of cells, cells are bytes as they came. */
+  readonly raw?: true;
 }
 
 const prepared: How = { prepare: true, simple: false };
 const unprepared: How = { prepare: false, simple: false };
 const simple: How = { prepare: false, simple: true };
-
-const rowsAsJson = (text: string): string =>
-  `select coalesce(json_agg(t), '[]')::text as json from (\n${text.replace(/[\s;]+$/, "")}\n) t`;
+const preparedRaw: How = { ...prepared, raw: true };
+const unpreparedRaw: How = { ...unprepared, raw: true };
 
 export class Connection implements SqlSession {
   /** host:port, for messages. */
@@ -102,9 +104,10 @@ export class Connection implements SqlSession {
     return this.#run(text, parameters, this.#mayPrepare(text) ? prepared : unprepared) as unknown as Promise<R[]>;
   }
 
-  async json(statement: Statement): Promise<string> {
-    const rows = await this.query<{ json: string }>({ ...statement, text: rowsAsJson(statement.text) });
-    return rows[0]!.json;
+  async json({ text, parameters }: Statement): Promise<Uint8Array<ArrayBuffer>> {
+    const each = eachAsJson(text);
+    const rows = await this.#run(each, parameters, this.#mayPrepare(each) ? preparedRaw : unpreparedRaw);
+    return jsonArray(rows as unknown as readonly (readonly [Uint8Array])[]);
   }
 
   async script(text: string): Promise<void> {
@@ -169,7 +172,8 @@ export class Connection implements SqlSession {
     if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text, "nothing");
     this.#sent++;
     try {
-      const result = await this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
+      const query = this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
+      const result = await (how.raw ? query.raw() : query);
       if (!Array.isArray(result)) throw await this.#refuseCopy(result);
       this.#opened();
       return result;

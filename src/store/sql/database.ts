@@ -81,7 +81,7 @@ export class Database implements Sql {
     return handled(this.#write((connection) => connection.query<R>(statement), reader));
   }
 
-  json(statement: Statement, reader?: Reader): Promise<string> {
+  json(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>> {
     return handled(this.#write((connection) => connection.json(statement), reader));
   }
 
@@ -89,7 +89,7 @@ export class Database implements Sql {
     return handled(this.#read((connection) => connection.query<R>(statement), reader));
   }
 
-  readJson(statement: Statement, reader?: Reader): Promise<string> {
+  readJson(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>> {
     return handled(this.#read((connection) => connection.json(statement), reader));
   }
 

@@ -27,8 +27,8 @@ export type Row = Record<string, unknown>;
 /** What can run statements: the store itself, a transaction, a session. */
 export interface SqlRunner {
   query<R extends object = Row>(statement: Statement): Promise<R[]>;
-  /** The rows as one JSON array, built by PostgreSQL: text that needs no decoding. A 64-bit integer in it must be cast to text. */
-  json(statement: Statement): Promise<string>;
+  /** The rows as one JSON array in UTF-8, built by PostgreSQL: text that needs no decoding. A 64-bit integer in it must be cast to text. */
+  json(statement: Statement): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** One connection and its state: settings, advisory locks, temporary tables. */
@@ -58,10 +58,10 @@ export interface ServerState extends PoolCounts {
 export interface Sql extends SqlRunner {
   /** On the primary. What `reader` reads afterwards shows what this wrote. */
   query<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]>;
-  json(statement: Statement, reader?: Reader): Promise<string>;
+  json(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>>;
   /** On a replica that shows all that `reader` must see, where there is one; tried once more elsewhere if the server goes away. */
   read<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]>;
-  readJson(statement: Statement, reader?: Reader): Promise<string>;
+  readJson(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Runs `body` in a transaction on one connection and commits. A failed statement fails the transaction, caught by the body or
    * not. Serialization failures and deadlocks run the body again, after a pause with jitter.

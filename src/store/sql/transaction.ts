@@ -92,7 +92,7 @@ class Transaction implements SqlSession {
     return this.#next(() => this.#connection.query<R>(statement));
   }
 
-  json(statement: Statement): Promise<string> {
+  json(statement: Statement): Promise<Uint8Array<ArrayBuffer>> {
     return this.#next(() => this.#connection.json(statement));
   }
 
