@@ -102,6 +102,23 @@ describe("the page", () => {
   });
 });
 
+browserTest("a job that waits for a place at a limit is seen to, apart from what any worker may take", async () => {
+  const gates = [{ name: "job:limited", max: 1 }];
+  const limited = (ms: number) => ({ name: "work", payload: JSON.stringify({ file, ms }), gates });
+  const [running, parked] = await queue.enqueue("limited", [limited(600_000), limited(0)]);
+  await using operator = await person({ width: 1280, height: 860, scheme: "light" });
+  await opened(operator, "/jobs#queue=limited");
+  const cells = `[...document.querySelector("#queues tbody tr:has(td)").closest("tbody").rows]
+    .find((row) => row.cells[0].innerText === "limited")?.cells`;
+  await operator.until(`[...(${cells} ?? [])].slice(1, 4).map((cell) => cell.innerText).join() === "1,1,0"`);
+  await operator.sees("#jobs", "waits for a place at job:limited");
+  expect(await operator.value<number>(`document.querySelectorAll("#jobs tbody tr").length`)).toBe(2);
+  await operator.click(`#jobs tbody tr:last-child .id`);
+  await operator.sees("#details", "job:limited (1)");
+  expect(await operator.text("#details")).toContain(parked!);
+  for (const id of [parked!, running!]) expect(await queue.inspector.cancel(id)).toBe("cancelled");
+});
+
 describe("of several processes", () => {
   let pair: ScaleProcess;
   let theirs: Queue;

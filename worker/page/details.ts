@@ -38,7 +38,10 @@ function facts(job: Details): HTMLElement {
     [job.state === "scheduled" || job.state === "retryable" ? "Due" : "Since", moment(job.at)],
     ["Took", job.durationMs === undefined ? undefined : `${job.durationMs} ms`],
     ["Worker", job.worker],
+    ["Priority", job.priority],
     ["Unique key", job.unique],
+    ["Limits", job.gates],
+    ["Waits for", job.waitsFor],
     ["Reason", job.reason],
   ];
   const list = make("dl", "");

@@ -45,6 +45,7 @@ function update(row: Row, job: Job, now: number): void {
   setText(row.state, job.state, `state state-${job.state}`);
   setText(row.attempts, String(job.attempts));
   setText(row.since, relative(job.at, now));
-  setText(row.reason, job.reason ?? "");
-  row.reason.title = job.reason ?? "";
+  const why = job.waitsFor === undefined ? (job.reason ?? "") : `waits for a place at ${job.waitsFor}`;
+  setText(row.reason, why);
+  row.reason.title = why;
 }

@@ -125,7 +125,11 @@ function say(text: string): void {
 }
 
 function begin(): void {
-  for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
+  const address = new URLSearchParams(location.hash.slice(1));
+  const queue = address.get("queue");
+  // Before it is known which queues there are: what is listed first is filtered too.
+  if (queue !== null) nameQueues([queue]);
+  for (const [name, value] of address) {
     const field = form.elements.namedItem(name);
     if (field instanceof HTMLInputElement || field instanceof HTMLSelectElement) field.value = value;
   }

@@ -33,7 +33,7 @@ export function showQueues(
 }
 
 function newRow(queue: Queue, steer: (order: "pause" | "resume", queue: string) => void): Row {
-  const cells = Array.from({ length: 7 }, () => make("td", "number"));
+  const cells = Array.from({ length: 8 }, () => make("td", "number"));
   const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   picture.setAttribute("viewBox", "0 0 60 20");
   picture.setAttribute("preserveAspectRatio", "none");
@@ -58,14 +58,14 @@ function update(row: Row, queue: Queue, now: number): void {
   row.samples = withSample(row.samples, sample);
   const { completed, failed } = rates(row.samples);
   const oldest = queue.oldestWaitingAt === undefined ? "" : relative(queue.oldestWaitingAt, now).replace(" ago", "");
-  const numbers = [queue.waiting + queue.parked, queue.running, queue.delayed, queue.dead];
+  const numbers = [queue.waiting, queue.parked, queue.running, queue.delayed, queue.dead];
   for (const [index, number] of numbers.entries()) {
-    const alarming = index === 3 && number > 0 ? "wrong" : "";
+    const alarming = index === 4 && number > 0 ? "wrong" : "";
     setText(row.cells[index]!, number.toLocaleString("en"), `number ${number === 0 ? "zero" : alarming}`.trimEnd());
   }
-  setText(row.cells[4]!, oldest);
-  setText(row.cells[5]!, perSecond(completed));
-  setText(row.cells[6]!, perSecond(failed), failed > 0 ? "number wrong" : "number zero");
+  setText(row.cells[5]!, oldest);
+  setText(row.cells[6]!, perSecond(completed));
+  setText(row.cells[7]!, perSecond(failed), failed > 0 ? "number wrong" : "number zero");
   row.line.setAttribute("d", linePath(row.samples));
   const paused = queue.pausedAt !== undefined;
   setText(row.order, paused ? "Resume" : "Pause", paused ? "" : "quiet");
