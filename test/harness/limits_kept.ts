@@ -22,21 +22,27 @@ export function mostAtOnce(spans: readonly Span[]): number {
 export interface RateKept {
   readonly max: number;
   readonly perMs: number;
-  /** By how much a begin may have been written down later than it was counted. */
+  /** By how much a begin may have been written down later than it was counted: a process that has asked may wait for a core. */
   readonly lateMs: number;
+}
+
+export interface Early extends Span {
+  /** By how many milliseconds. */
+  readonly by: number;
 }
 
 /** Over longer times than this the same excess shows within it. */
 const lookedAtMs = 60_000;
 
 /** What began although the rate had no place: in any time of `perMs` at most `max` begin, so in k of these times at most k × max. */
-export function tooEarly(beganAt: readonly number[], { max, perMs, lateMs }: RateKept): readonly Span[] {
+export function tooEarly(beganAt: readonly number[], { max, perMs, lateMs }: RateKept): readonly Early[] {
   const begun = beganAt.toSorted((a, b) => a - b);
-  const early: Span[] = [];
+  const early: Early[] = [];
   for (let times = 1; times * perMs <= Math.max(perMs, lookedAtMs); times++) {
     for (let index = times * max; index < begun.length; index++) {
       const [from, to] = [begun[index - times * max]!, begun[index]!];
-      if (to - from < times * perMs - lateMs) early.push({ from, to });
+      const by = times * perMs - (to - from);
+      if (by > lateMs) early.push({ from, to, by });
     }
   }
   return early;

@@ -26,12 +26,12 @@ test("the most at a time: what begins as another ends is not beside it", () => {
 describe("a rate of two in 100 ms", () => {
   const early = (beganAt: readonly number[]) => tooEarly(beganAt, { max: 2, perMs: 100, lateMs: 5 });
   test("is kept by two at once in each of its times", () => expect(early([0, 0, 100, 100, 200, 201])).toEqual([]));
-  test("is not by a third within its time", () => expect(early([0, 60, 94])).toEqual([{ from: 0, to: 94 }]));
+  test("is not by a third within its time", () => expect(early([0, 60, 94])).toEqual([{ from: 0, to: 94, by: 6 }]));
   test("a little too early is how late the first was written down", () => expect(early([0, 60, 96])).toEqual([]));
   test("a little too early each time is too early in the long run", () => {
     expect(early([0, 0, 97, 97, 194, 194])).toEqual([
-      { from: 0, to: 194 },
-      { from: 0, to: 194 },
+      { from: 0, to: 194, by: 6 },
+      { from: 0, to: 194, by: 6 },
     ]);
   });
 });
@@ -85,9 +85,9 @@ describe("what the judge of crashes says of limits", () => {
   });
 
   test("that too many began, and not where one began again after a crash", () => {
-    const eleven = Array.from({ length: 11 }, (_, number) => execution(number, "rated", 1_000));
-    expect(judged(eleven, 1)).toEqual(["1 jobs began before the rate let them, the first at 1000"]);
-    expect(judged([...eleven.slice(0, 10), { ...eleven[0]!, attempt: 2, beganAt: 1_010 }], 20)).toEqual([]);
+    const many = Array.from({ length: 21 }, (_, number) => execution(number, "rated", 1_000));
+    expect(judged(many, 1)).toEqual(["1 jobs began before the rate let them, one by 500 ms"]);
+    expect(judged([...many.slice(0, 20), { ...many[0]!, attempt: 2, beganAt: 1_010 }], 20)).toEqual([]);
   });
 
   test("that places are left", () => {
@@ -98,11 +98,11 @@ describe("what the judge of crashes says of limits", () => {
   });
 
   test("nothing of what a Redis may have forgotten", () => {
-    const eleven = Array.from({ length: 11 }, (_, number) => execution(number, "rated", 10_000));
+    const many = Array.from({ length: 21 }, (_, number) => execution(number, "rated", 10_000));
     const forms = ["append-only", "forgetful", "sentinel-memory", "sentinel-replicas"] as const;
     const complaining = (at: number) =>
       forms.filter(
-        (form) => judged(eleven, 1, form, { kills: [{ what: "redis", pid: 1, since: at - 100, at }] }).length > 0,
+        (form) => judged(many, 1, form, { kills: [{ what: "redis", pid: 1, since: at - 100, at }] }).length > 0,
       );
     expect(complaining(9_000)).toEqual(["append-only"]);
     expect(complaining(1_000)).toEqual(forms.slice());

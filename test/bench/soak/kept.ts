@@ -3,11 +3,11 @@
 import type postgres from "postgres";
 
 import { durationOf } from "../../../src/std/units.ts";
-import { mostAtOnce, overtakings, tooEarly } from "../../harness/limits_kept.ts";
+import { type Early, mostAtOnce, overtakings, tooEarly } from "../../harness/limits_kept.ts";
 import { type Kind, limits, throttledFor } from "./limits.ts";
 
-/** An attempt dates itself in the turn in which it is on its way to be counted; both clocks are cut to milliseconds. */
-const lateMs = 5;
+/** An attempt is on its way to be counted, and a key to be held, when a time is taken; the process may have waited for a core in between. */
+const lateMs = 250;
 
 interface Run {
   readonly job: string;
@@ -39,7 +39,11 @@ export async function limitsKept(sql: postgres.Sql): Promise<Kept> {
       ...(mostOfKey > perKey ? [`${mostOfKey} of a key ran at a time, and ${perKey} may`] : []),
       ...(mostOfLine > 1 ? [`${mostOfLine} of a key that has an order ran at a time`] : []),
       ...(overtaken.length > 0 ? [`${overtaken.length} jobs overtook one of their key: ${overtaken[0]}`] : []),
-      ...(early.length > 0 ? [`${early.length} attempts began before the rate let them`] : []),
+      ...(early.length > 0
+        ? [
+            `${early.length} attempts began before the rate let them, one by ${Math.max(...early.map(({ by }) => by))} ms`,
+          ]
+        : []),
       ...soon.map((id) => `${id} was enqueued though its unique key still held`),
     ],
     summary: `${runs.length} attempts of jobs with limits: ${of("in_order").length} in order, ${of("few").length} at most ${most} at a time and ${mostOfKey} of a key, ${of("rated").length} by a rate, ${of("throttled").length} throttled`,
@@ -61,7 +65,7 @@ function outOfOrder(line: readonly Run[]): string[] {
   });
 }
 
-function hurried(runs: readonly Run[]): readonly unknown[] {
+function hurried(runs: readonly Run[]): readonly Early[] {
   const { max, per } = limits.rated.rateLimit;
   const perMs = durationOf("per", per, 1, 60_000);
   return tooEarly(
@@ -75,6 +79,7 @@ function throttledTooSoon(runs: readonly Run[]): string[] {
   const enqueuedAt = ({ job }: Run) => Number.parseInt(job.slice(job.indexOf(":") + 1), 10);
   const perMs = durationOf("per", throttledFor, 1, 60_000);
   const sorted = runs.toSorted((a, b) => enqueuedAt(a) - enqueuedAt(b));
-  const isSoon = (run: Run, index: number) => index > 0 && enqueuedAt(run) - enqueuedAt(sorted[index - 1]!) < perMs;
+  const since = (run: Run, index: number) => enqueuedAt(run) - enqueuedAt(sorted[index - 1]!);
+  const isSoon = (run: Run, index: number) => index > 0 && since(run, index) < perMs - lateMs;
   return sorted.filter(isSoon).map(({ job }) => job);
 }

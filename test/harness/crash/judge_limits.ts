@@ -8,8 +8,8 @@ import { type RedisForm, replicaLagMsMax } from "./redis.ts";
 
 /** Until then after a Redis that forgot, workers may be busy with what it does not know, or has given to others. */
 const unsettledMs = 5_000;
-/** A first attempt dates itself in the turn in which it is on its way to be counted; both clocks are cut to milliseconds. */
-const lateMs = 5;
+/** An attempt is on its way to be counted when it dates itself, and may have waited for a core in between. */
+const lateMs = 250;
 
 /** A job of the run, from the begin of its first attempt to its effect. */
 interface Ran extends Place {
@@ -70,5 +70,7 @@ function hurried(ran: readonly Ran[], isExcused: (span: Span) => boolean): strin
   const began = ran.filter(({ kind }) => kind === "rated").map(({ first }) => first);
   const early = tooEarly(began, { max, perMs: durationOf("per", per, 1, 60_000), lateMs });
   const odd = early.filter((span) => !isExcused(span));
-  return odd.length === 0 ? [] : [`${odd.length} jobs began before the rate let them, the first at ${odd[0]!.to}`];
+  return odd.length === 0
+    ? []
+    : [`${odd.length} jobs began before the rate let them, one by ${Math.max(...odd.map(({ by }) => by))} ms`];
 }

@@ -7,7 +7,7 @@ export const kinds = {
   /** Enqueued with a key: one at a time of each, in order. */
   in_order: { concurrency: 6 },
   /** Enqueued in bursts of more than it lets begin at once, and on average of less. */
-  rated: { rateLimit: { max: 10, per: "250ms" } },
+  rated: { rateLimit: { max: 20, per: "500ms" } },
 } as const satisfies { readonly [kind: string]: JobOptions };
 
 export type Kind = keyof typeof kinds;

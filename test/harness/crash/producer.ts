@@ -12,10 +12,10 @@ const [url = "", namespace = "", file = "", durability] = process.argv.slice(2);
 const queue = openQueue(url, { namespace, durability: durability === "replicas" ? "replicas" : "memory" });
 const pauseMs = 4;
 const lines = 8;
-const burst = 25;
+const burst = 50;
 
 function jobsOf(sent: number): readonly NewJob[] {
-  if (sent % 200 === 7) return Array.from({ length: burst }, (_, index) => jobOf("rated", index));
+  if (sent % 400 === 7) return Array.from({ length: burst }, (_, index) => jobOf("rated", index));
   if (sent % 10 === 3) return [jobOf("in_order", sent, `line ${((sent / 10) % lines) | 0}`)];
   return [{ ...jobOf("free", sent), ...(sent % 5 === 0 ? { delayMs: 200 } : {}) }];
 }
