@@ -18,11 +18,22 @@ function storeUrl(...schemes: readonly string[]): Kind<string> {
   };
 }
 
+/** A driver finds out when it connects. */
+function assertDecodable(url: string): void {
+  const { username, password, pathname } = new URL(url);
+  try {
+    decodeURIComponent(username + password + pathname);
+  } catch {
+    throw new ExpectedError("a % in the user, the password or the database that is written %25");
+  }
+}
+
 /** postgres:// with one host. */
 export const replicaUrl: Kind<string> = {
   form: "URL",
   parse: (value) => {
     const url = storeUrl("postgres:", "postgresql:").parse(value);
+    assertDecodable(url);
     if (["true", "false"].includes(bouncerParameter(url))) return url;
     throw new ExpectedError("pgbouncer=true for a PgBouncer in transaction mode, or no such parameter");
   },
@@ -43,7 +54,8 @@ export const redisUrl: Kind<string> = {
   parse: (value) => {
     if (isSentinelUrl(value)) parseSentinelUrl(value);
     else if (isClusterUrl(value)) parseClusterUrl(value);
-    else storeUrl("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "file:").parse(value);
+    else if (!value.startsWith("file:"))
+      assertDecodable(storeUrl("redis:", "rediss:", "redis+sentinel:", "redis+cluster:", "file:").parse(value));
     return value;
   },
 };

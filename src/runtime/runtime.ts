@@ -125,9 +125,14 @@ async function probe(name: string, store: Store): Promise<boolean> {
     }
   } catch (error) {
     states.set(name, "down");
-    if (before !== "down") log.warn({ store: name }, `store ${name}: ${before} → down: ${messageOf(error)}`);
+    if (before !== "down")
+      log.warn({ store: name }, `store ${name}: ${before} → down: ${messageOf(error)}${fixFor(error)}`);
   }
   return states.get(name) === "up";
+}
+
+function fixFor(error: unknown): string {
+  return error instanceof ScaleError && error.hint !== undefined ? `. Fix: ${error.hint}` : "";
 }
 
 function entries(): [string, Store][] {

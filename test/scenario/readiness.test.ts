@@ -2,11 +2,13 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 
 import { eventually } from "../harness/eventually.ts";
-import { createDatabase } from "../harness/postgres.ts";
+import { createDatabase, startPostgres, startReplica } from "../harness/postgres.ts";
 import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
 import { startRedis } from "../harness/redis.ts";
 
 setDefaultTimeout(60_000);
+
+const entry = `${import.meta.dir}/fixtures/kept.ts`;
 
 interface Readiness {
   readonly ready: boolean;
@@ -52,5 +54,36 @@ test("a store is waited for once; when it goes away later the body says so and t
     expect((await fetch(`${app.url}/json`, { keepalive: false })).status).toBe(200);
   } finally {
     await redis.remove();
+  }
+});
+
+test("a database that is a standby, or that refuses, is told at start with what to do about it", async () => {
+  const primary = await startPostgres();
+  const standby = await startReplica(primary);
+  try {
+    await using app = await startScale(["--role=app", entry, "--drain-delay=0"], {
+      env: { DATABASE_URL: standby.url },
+    });
+    const says = (text: string) => eventually(() => app.log().some((line) => line.includes(text)));
+    await says(`PostgreSQL at 127.0.0.1:${standby.port} is a standby, and refuses writes. Fix: `);
+    await standby.promote();
+    await says(`PostgreSQL at 127.0.0.1:${standby.port} takes writes again`);
+
+    for (const [url, told] of [
+      [primary.url.replace("harness@", "wrong@"), "it refuses this password (28P01). Fix: check user and password"],
+      [`${primary.url}?sslmode=require`, "it speaks no TLS, which the URL asks for (ECONNRESET). Fix: check sslmode"],
+      ["postgres://u@host.invalid/d", "no such host (ENOTFOUND). Fix: check the host of the URL"],
+    ] as const) {
+      await using refused = await startScale(["--role=app", entry, "--drain-delay=0"], {
+        env: { DATABASE_URL: url },
+        ready: "listening",
+      });
+      await eventually(() => refused.log().some((line) => line.includes("→ down") && line.includes(told)), {
+        what: told,
+      });
+    }
+  } finally {
+    await standby.remove();
+    await primary.remove();
   }
 });

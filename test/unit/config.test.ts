@@ -117,6 +117,18 @@ describe("a wrong option", () => {
     });
   });
 
+  test.each([
+    ["DATABASE_URL", "postgres://u:50%@db/x", "a % in the user, the password or the database that is written %25"],
+    ["DATABASE_URL", "postgres:/db/x", "expected a URL such as postgres://HOST…"],
+    ["REDIS_URL", "redis://:50%@cache", "written %25"],
+    ["REDIS_URL", "redis:/cache", "expected a URL such as redis://HOST…"],
+  ])("in %s=%s is told before anything connects, without the secret", (name, url, told) => {
+    const { exit, message } = refusal(() => load(["--role=app"], { [name]: url }));
+    expect(exit).toBe(78);
+    expect(message).toContain(told);
+    expect(message).not.toContain("50%");
+  });
+
   const wrongFiles: [string, string][] = [
     ["[[lb]]\nretries-max = 1", "lb in FILE:1 is a command, expected one table [lb]"],
     ["lb = 1", "lb in FILE:1 is a command, expected one table [lb]"],

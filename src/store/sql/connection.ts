@@ -128,10 +128,6 @@ export class Connection implements SqlSession {
     return command;
   }
 
-  async ping(): Promise<void> {
-    await this.query({ text: "select 1", parameters: [] });
-  }
-
   /** The server owes answers and gives none: what was sent fails now, and nothing more is sent. */
   giveUp(milliseconds: number): void {
     this.#silentFor = milliseconds;

@@ -3,6 +3,7 @@
  * a read runs on a replica that shows everything its reader must see, else on the primary. Invariant: where a statement runs never
  * changes what a reader sees, only how fresh it is beyond what they must see.
  */
+import { log } from "../../ops/log.ts";
 import { isBouncer } from "../../std/bouncer_url.ts";
 import { handled } from "../../std/handled.ts";
 import { rendezvous } from "../../std/rendezvous.ts";
@@ -22,6 +23,8 @@ import { transaction } from "./transaction.ts";
 
 const lagMaxDefault = 10_000;
 
+const standbyStatement: Statement = { text: "select pg_is_in_recovery() as standby", parameters: [] };
+
 type Run<T> = (connection: Connection) => Promise<T>;
 
 export class Database implements Sql {
@@ -32,6 +35,8 @@ export class Database implements Sql {
   readonly #isPooled: boolean;
   /** Whether it has been seen if PgBouncer's servers bound a statement. */
   #isLimitKnown = false;
+  /** As the last ping has found the primary. */
+  #isStandby = false;
   /** Of the primary. */
   readonly #timings = new Timings();
   readonly #primary: Pool;
@@ -117,9 +122,24 @@ export class Database implements Sql {
   }
 
   async #ping(connection: Connection): Promise<void> {
-    if (!connection.isPooled || this.#isLimitKnown) return connection.ping();
+    const [row] = await connection.query<{ standby: boolean }>(standbyStatement);
+    this.#note(row!.standby);
+    if (!connection.isPooled || this.#isLimitKnown) return;
     await warnUnlimited(connection, this.#options.statementTimeout);
     this.#isLimitKnown = true;
+  }
+
+  /** It answers, and reads are right; each write will be an error. */
+  #note(isStandby: boolean): void {
+    if (isStandby === this.#isStandby) return;
+    this.#isStandby = isStandby;
+    const server = { server: this.#place };
+    if (!isStandby) return log.info(server, `PostgreSQL at ${this.#place} takes writes again`);
+    log.warn(
+      server,
+      `PostgreSQL at ${this.#place} is a standby, and refuses writes. ` +
+        "Fix: --database-url names the primary, or all servers (A:5432,B:5432) of which one is; or promote it",
+    );
   }
 
   close(): Promise<void> {

@@ -82,12 +82,19 @@ const unavailableStates: { readonly [state: string]: string } = {
 
 const hints: { readonly [code: string]: string } = {
   "53300": "lower --sql-pool-max or raise max_connections: every process holds up to --sql-pool-max connections",
-  "28000": "check user and pg_hba.conf",
-  "28P01": "check user and password of --database-url",
-  "3D000": "create the database, or check the last part of --database-url",
+  "28000": "check user, database and TLS (?sslmode=require) of the URL against pg_hba.conf",
+  "28P01": "check user and password of the URL (--database-url, --replica-url; %-encoded)",
+  "3D000": "create the database, or check the last part of the URL (--database-url, --replica-url)",
+  ENOTFOUND: "check the host of the URL (--database-url, --replica-url), and this machine's DNS",
+  ECONNREFUSED: "check that it runs, and that it listens on that address and port (listen_addresses, port)",
+  CONNECT_TIMEOUT: "check the address of the URL, and the firewall",
 };
+const tlsHint =
+  "check sslmode of the URL, and ssl of the server; NODE_EXTRA_CA_CERTS=FILE names an authority of your own";
 
 const refusalHints: { readonly [state: string]: string } = {
+  "25006":
+    "this server takes no writes: --database-url must name the primary, or all servers (A:5432,B:5432) of which one is",
   "08P01": "a value inside quotes is no parameter: write like ${`%${word}%`}, not like '%${word}%'",
 };
 
@@ -105,7 +112,11 @@ export function sqlFailure(thrown: unknown, place: string, statement: string, ef
   if (thrown instanceof ScaleError || thrown instanceof SqlError) return thrown;
   if (thrown instanceof postgres.PostgresError) return refused(thrown, place, statement, effect);
   const code = codeOf(thrown);
-  return gone(place, reasons[code] ?? messageOf(thrown), code, effect);
+  const said = messageOf(thrown);
+  const reason = /secure TLS connection/.test(said)
+    ? "it speaks no TLS, which the URL asks for"
+    : (reasons[code] ?? said);
+  return gone(place, reason, code, effect);
 }
 
 function refused(
@@ -115,7 +126,9 @@ function refused(
   effect: Effect,
 ): SqlError | ScaleError {
   const reason = unavailableStates[error.code];
-  if (reason !== undefined) return gone(place, reason, error.code, effect);
+  // Of a user who is refused only PostgreSQL knows why: which line of pg_hba.conf, or that there is none.
+  const detail = error.code === "28000" ? `: ${error.message}` : "";
+  if (reason !== undefined) return gone(place, reason + detail, error.code, effect);
   const { constraint_name: constraint, table_name: table, column_name: column } = error;
   const hint = error.hint ?? refusalHints[error.code];
   const position = error.position ? Number(error.position) : undefined;
@@ -133,6 +146,10 @@ export function silent(place: string, milliseconds: number, effect: Effect): Sca
 
 function gone(place: string, reason: string, code: string, effect: Effect): ScaleError {
   return effect === "nothing" ? unavailable(place, reason, code) : unknownOutcome(place, reason, code);
+}
+
+function isAboutTls(reason: string): boolean {
+  return /\b(TLS|SSL)\b|certificate/i.test(reason);
 }
 
 function unknownOutcome(place: string, reason: string, code: string): ScaleError {
@@ -153,7 +170,7 @@ export function withoutEffect(error: unknown): unknown {
 function unavailable(place: string, reason: string, code: string): ScaleError {
   const suffix = code === "" ? "" : ` (${code})`;
   return new ScaleError("store_unavailable", `PostgreSQL at ${place} is unavailable: ${reason}${suffix}`, {
-    hint: hints[code] ?? "check that it runs and that --database-url names it",
+    hint: hints[code] ?? (isAboutTls(reason) ? tlsHint : "check that it runs and that --database-url names it"),
     retryAfterSeconds: 1,
   });
 }
