@@ -51,6 +51,7 @@ export class QueueConsumer implements SlotUser {
   readonly #holding: Holding;
   #claimed: Held[] = [];
   readonly #pace = new Pace();
+  readonly #slotIsFree = () => this.#options.slots.release();
   #settling = 0;
   #draining = false;
   #paused = false;
@@ -214,7 +215,7 @@ export class QueueConsumer implements SlotUser {
     this.#claimed = [];
     // Not awaited: it is on its way, and a job that was lost is told so by its signal.
     void this.#starts.note(started.map(({ lease }) => ({ lease, alone: false })));
-    for (const held of started) void this.#run(held).finally(() => this.#options.slots.release());
+    for (const held of started) void this.#run(held).then(this.#slotIsFree);
   }
 
   /** A job whose worker died before: nothing starts beside it for a while. */
@@ -261,8 +262,7 @@ export class QueueConsumer implements SlotUser {
     if (held.stop.reason === "lost") return count(lease, true, "lost", durationMs);
     if (held.phase !== "running") return;
     // Not awaited: the slot is free for the next job while the outcome is on its way.
-    const settled = verdict.to === "completed" ? { ...verdict, durationMs } : verdict;
-    void this.#settle(held, settled, durationMs, ending.kind === "failed" ? ending.error : undefined);
+    void this.#settle(held, verdict, durationMs, ending.kind === "failed" ? ending.error : undefined);
   }
 
   /** Records a verdict; the job is held, and renewed, until that is done. */
@@ -272,7 +272,7 @@ export class QueueConsumer implements SlotUser {
     this.#pace.finished();
     this.#holding.end(held);
     this.#progress.forget(lease);
-    const counted = await this.#record(held, verdict);
+    const counted = await this.#record(held, verdict, durationMs);
     this.#settling--;
     this.#holding.forget(held);
     count(lease, this.#options.definitions.has(lease.name), counted ? resultOf(verdict.to) : "lost", durationMs);
@@ -280,10 +280,11 @@ export class QueueConsumer implements SlotUser {
   }
 
   /** Whether it counts. Where the lease ran out while the store was away, and we took it anew ourselves, it goes under the new token. */
-  async #record(held: Held, verdict: Verdict): Promise<boolean> {
+  async #record(held: Held, verdict: Verdict, durationMs: number | undefined): Promise<boolean> {
     for (;;) {
       const { lease } = held;
-      const counted = await this.#settler.settle({ ...verdict, lease });
+      const settlement = verdict.to === "completed" ? { ...verdict, lease, durationMs } : { ...verdict, lease };
+      const counted = await this.#settler.settle(settlement);
       if (counted || held.lease === lease) return counted;
     }
   }

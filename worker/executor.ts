@@ -36,7 +36,8 @@ export function execute(
   note: (value: string) => unknown,
 ): Promise<Ending> {
   const { timeoutMs } = definition;
-  const [context, given] = surroundings(lease, attempt, stop, note);
+  const context = new Surroundings(lease, attempt, stop);
+  const given = new Given(context, (value) => note(progressText(lease.name, value)));
   return new Promise((resolve) => {
     let patience: ReturnType<typeof setTimeout> | undefined;
     const deadline = setDeadline(timeoutMs, () => {
@@ -59,44 +60,62 @@ export function execute(
   });
 }
 
-/** What the handler finds around it and is given. Made when it is asked for: most handlers look at little of it. */
-function surroundings(
-  { id, name, trace: parent }: Lease,
-  attempt: number,
-  stop: Stop,
-  note: (value: string) => unknown,
-): [JobContext, Attempt] {
-  let trace: Trace | undefined;
-  let jobLog: Log | undefined;
-  const context: JobContext = {
-    kind: "job",
-    id,
-    attempt,
-    get signal() {
-      return stop.signal;
-    },
-    get trace() {
-      return (trace ??= traceOf(parent));
-    },
-    get log() {
-      return (jobLog ??= log.child({ job: name, jobId: id, attempt, trace: context.trace.id }));
-    },
-  };
-  const given: Attempt = {
-    id,
-    attempt,
-    get signal() {
-      return stop.signal;
-    },
-    get trace() {
-      return context.trace.traceparent;
-    },
-    get log() {
-      return context.log;
-    },
-    progress: (value: unknown) => note(progressText(name, value)),
-  };
-  return [context, given];
+/** What the handler finds around it. What costs something is made when it is asked for: most handlers look at little of it. */
+class Surroundings implements JobContext {
+  readonly kind = "job";
+  readonly id: string;
+  readonly attempt: number;
+  readonly #lease: Lease;
+  readonly #stop: Stop;
+  #trace: Trace | undefined;
+  #log: Log | undefined;
+
+  constructor(lease: Lease, attempt: number, stop: Stop) {
+    this.id = lease.id;
+    this.attempt = attempt;
+    this.#lease = lease;
+    this.#stop = stop;
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get trace(): Trace {
+    return (this.#trace ??= traceOf(this.#lease.trace));
+  }
+
+  get log(): Log {
+    const { id: jobId, attempt, trace } = this;
+    return (this.#log ??= log.child({ job: this.#lease.name, jobId, attempt, trace: trace.id }));
+  }
+}
+
+/** What the handler is given, the same seen from outside. */
+class Given implements Attempt {
+  readonly id: string;
+  readonly attempt: number;
+  readonly progress: (value: unknown) => void;
+  readonly #context: JobContext;
+
+  constructor(context: JobContext, progress: (value: unknown) => void) {
+    this.id = context.id;
+    this.attempt = context.attempt;
+    this.progress = progress;
+    this.#context = context;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+
+  get trace(): string {
+    return this.#context.trace.traceparent;
+  }
+
+  get log(): Log {
+    return this.#context.log;
+  }
 }
 
 /** What a verb says goes, also when the handler says it because it was told to stop. */

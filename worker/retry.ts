@@ -19,7 +19,7 @@ export type Ending =
 
 /** `asked`: the handler itself wanted it so, and nobody has to look. */
 export type Verdict =
-  | { readonly to: "completed"; readonly result?: string; readonly keepMs?: number; readonly durationMs?: number }
+  | { readonly to: "completed"; readonly result?: string | undefined; readonly keepMs?: number | undefined }
   | { readonly to: "cancelled"; readonly attempts: number; readonly reason: string }
   | { readonly to: "available"; readonly attempts: number }
   | {
@@ -51,7 +51,7 @@ export function attemptOf(lease: Pick<Lease, "attempts" | "starts">): number {
 export function verdictOf(ending: Ending, attempt: number, policy: Policy, random?: () => number): Verdict {
   switch (ending.kind) {
     case "returned":
-      return completed(ending.result, policy.keepMs);
+      return { to: "completed", result: ending.result, keepMs: policy.keepMs };
     case "cancelled":
       return cancelled(attempt);
     case "stopped":
@@ -91,14 +91,6 @@ export function refused(lease: Lease, policy: Policy | undefined): Verdict | und
   if (lease.fault === "newer") return postponed(attempt, "a later version of scale wrote it");
   if (policy === undefined) return postponed(attempt, `no job here is named ${lease.name}`);
   return verdictBefore(lease, policy);
-}
-
-function completed(result: string | undefined, keepMs: number | undefined): Verdict {
-  return {
-    to: "completed",
-    ...(result === undefined ? {} : { result }),
-    ...(keepMs === undefined ? {} : { keepMs }),
-  };
 }
 
 /** For a job that was told to stop, before or while it ran. */

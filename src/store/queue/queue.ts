@@ -84,10 +84,10 @@ export type Settlement =
       readonly to: "completed";
       readonly lease: Lease;
       /** JSON text of what it returned; absent: nothing. */
-      readonly result?: string;
-      readonly durationMs?: number;
+      readonly result?: string | undefined;
+      readonly durationMs?: number | undefined;
       /** How long it is kept to be looked at; absent: as long as the queue keeps them, 0: not at all. */
-      readonly keepMs?: number;
+      readonly keepMs?: number | undefined;
     }
   | { readonly to: "available"; readonly lease: Lease; readonly attempts: number }
   | {

@@ -25,7 +25,7 @@ import * as leaseScripts from "./redis_lease_scripts.ts";
 import type { RedisLeases } from "./redis_leases.ts";
 import { RedisReader } from "./redis_reader.ts";
 import * as scripts from "./redis_scripts.ts";
-import { gateKeysFor, hasGates, settle } from "./redis_settling.ts";
+import { settle, variantFor } from "./redis_settling.ts";
 
 /** Jobs forgotten in one step. */
 const pruneMax = 1_000;
@@ -63,8 +63,8 @@ export class RedisConsumer implements Consumer {
   }
 
   begin(beginnings: readonly Beginning[]): Promise<readonly Lease[]> {
-    const keys = ({ stream, started }: StreamKeys) => [stream, started, ...gateKeysFor(beginnings, this.#keys)];
-    const chosen = beginnings.some(hasGates) ? beginAny : leaseScripts.begin;
+    const [chosen, gates] = variantFor(beginnings, { plain: leaseScripts.begin, any: beginAny }, this.#keys);
+    const keys = ({ stream, started }: StreamKeys) => [stream, started, ...gates];
     const counting = ({ lease }: Beginning) => (isRated(lease.gates) ? idInQueue(lease) : "");
     const now = Date.now();
     return this.#fenced(chosen, keys, [], beginnings, (one) => [markOf(one, now), counting(one)]);

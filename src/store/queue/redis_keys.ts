@@ -1,5 +1,5 @@
 /** The keys of queues on Redis, and what the text of an entry says. What keys hold is said in redis_scripts.ts. */
-import { priorities, type Priority } from "./priorities.ts";
+import type { Priority } from "./priorities.ts";
 
 /** Where jobs of one priority wait and run. */
 export interface StreamKeys {
@@ -87,8 +87,8 @@ export function suffixOf(priority: Priority): string {
 }
 
 export function priorityOf(entry: string): Priority {
-  const last = entry.at(-1);
-  return priorities.find((priority) => suffixes[priority] === last) ?? "normal";
+  if (entry.endsWith("h")) return "high";
+  return entry.endsWith("l") ? "low" : "normal";
 }
 
 /** As its stream knows it. */

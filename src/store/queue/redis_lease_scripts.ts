@@ -2,7 +2,7 @@
  * Jobs that are running, on Redis: that they begin, stay in their worker's hands, go to another's or back untouched. One Lua script each.
  * How they end, and the keys, is redis_scripts.ts.
  */
-import { script } from "../redis/script.ts";
+import { packed, script } from "../redis/script.ts";
 
 export const group = "workers";
 
@@ -66,7 +66,7 @@ end`;
  * attempts or ''. Returns lost entries. Whoever takes the job over finds the mark.
  */
 export const beginning = (gates: string, note: string) =>
-  script(`${fence}${gates}
+  packed(`${fence}${gates}
 local lost, marks = {}, {}
 for i = 4, #ARGV, 4 do
   if ours(ARGV[i], ARGV[i + 1]) then
@@ -83,7 +83,7 @@ export const begin = beginning("", "");
  * running → available, of what was not begun (hand back). KEYS: stream, started, moved. ARGV: owner, first, last, then of each lease entry, deliveries.
  * Returns lost entries. Everything known of the job goes along: the id, which was that of its first entry, and what earlier workers began.
  */
-export const handBack = script(`${fence}
+export const handBack = packed(`${fence}
 ${letter}
 local lost = {}
 for i = 4, #ARGV, 2 do
@@ -106,7 +106,7 @@ return lost`);
  * running → running, in the same hands. KEYS: stream. ARGV: owner, first, last, then of each lease entry, deliveries. Returns lost entries.
  * JUSTID counts no delivery; without the fence it would steal back a lease that somebody else holds by now.
  */
-export const renew = script(`${fence}
+export const renew = packed(`${fence}
 local lost = {}
 for i = 4, #ARGV, 2 do
   if ours(ARGV[i], ARGV[i + 1]) then

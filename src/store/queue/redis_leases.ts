@@ -54,8 +54,7 @@ export class RedisLeases implements Keeper {
     if (items.length === 0) return [];
     const run = (priority: Priority, some: readonly T[]) =>
       this.#fencedIn(priority, chosen, keysOf(this.keys.streams[priority]), first, some, tokenOf, rest);
-    const [one] = items;
-    const priority = priorityOf(tokenOf(one!).entry);
+    const priority = priorityOf(tokenOf(items[0]!).entry);
     if (items.every((item) => priorityOf(tokenOf(item).entry) === priority)) return run(priority, items);
     const lost = priorities.map((each) =>
       run(

@@ -3,7 +3,7 @@
  * leases are gone: they are, by what it recorded itself. So each step leaves a receipt, from which the second time is answered. What the
  * steps do is redis_scripts.ts.
  */
-import { type Script, script } from "../redis/script.ts";
+import { packed, type Script } from "../redis/script.ts";
 
 /** How long a worker may be without the store and still learn what it had recorded. After that, it counts as lost. */
 const receiptMs = 600_000;
@@ -13,7 +13,7 @@ const receiptMs = 600_000;
  * ARGV[4] is the round, or '' where nobody will ask again. The script itself sees neither.
  */
 export function receipted(lua: string): Script {
-  return script(`
+  return packed(`
 local round, receipt = table.remove(ARGV, 4), table.remove(KEYS)
 local function settle()${lua}
 end

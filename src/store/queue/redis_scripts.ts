@@ -21,7 +21,7 @@
  * Looking at jobs and steering them is redis_inspector_scripts.ts.
  * There is no key for a single job, and the stream is never trimmed: an entry is deleted with its outcome.
  */
-import { type Script, script } from "../redis/script.ts";
+import { packed, type Script, script } from "../redis/script.ts";
 import { gates } from "./redis_gate_scripts.ts";
 import { clock, fence, group, letter } from "./redis_lease_scripts.ts";
 import { receipted } from "./redis_receipts.ts";
@@ -263,7 +263,7 @@ return lost`);
 export const discard = variants(discarding);
 
 /** How far running jobs are. KEYS: stream, progress. ARGV: owner, first, last, then of each lease entry, deliveries, id, value. Returns lost entries. */
-export const report = script(`${fence}
+export const report = packed(`${fence}
 local lost = {}
 for i = 4, #ARGV, 4 do
   if ours(ARGV[i], ARGV[i + 1]) then redis.call('HSET', KEYS[2], ARGV[i + 2], ARGV[i + 3])

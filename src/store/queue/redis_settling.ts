@@ -13,6 +13,15 @@ import * as scripts from "./redis_scripts.ts";
 
 type To<T extends Settlement["to"]> = Extract<Settlement, { to: T }>;
 
+/** A batch, by the step that records it. */
+interface Outcomes {
+  readonly completed: To<"completed">[];
+  readonly cancelled: To<"cancelled">[];
+  readonly delayed: To<"retryable" | "scheduled">[];
+  readonly released: To<"available">[];
+  readonly discarded: To<"discarded">[];
+}
+
 /** Records outcomes of one owner's leases; returns those that were lost. See Consumer.settle. */
 export async function settle(
   leases: RedisLeases,
@@ -20,44 +29,40 @@ export async function settle(
   settlements: readonly Settlement[],
   round: number | undefined,
 ): Promise<readonly Lease[]> {
-  const { delayed, delayedJobs, dead, deadJobs, unique, moved, progress, cancel, counts } = leases.keys;
-  const receiptOf = (receipt: string, step: string) => `${receipt}:${leases.owner}:${step}`;
-  const fenced = fencedBy(leases);
+  const of = outcomesOf(settlements);
   const asked = round ?? "";
-  const put = pick(settlements, "retryable", "scheduled");
-  const gone = pick(settlements, "discarded");
   const lost = await Promise.all([
-    ended(leases, limits, "completed", asked, pick(settlements, "completed"), completedRecord),
-    ended(leases, limits, "cancelled", asked, pick(settlements, "cancelled"), envelopeAfter),
-    fenced(
-      variantFor(put, scripts.delay),
-      ({ stream, started, receipt }) => {
-        const own = [stream, delayed, delayedJobs, moved, counts, started];
-        return [...own, ...gateKeysFor(put, leases.keys), receiptOf(receipt, "delay")];
-      },
-      [asked],
-      put,
-      (to) => [idInQueue(to.lease), Math.ceil(to.delayMs), envelopeAfter(to), to.to === "retryable" ? 1 : 0],
-    ),
-    fenced(
-      scripts.release,
-      ({ stream, started, receipt }) => [stream, moved, started, receiptOf(receipt, "release")],
-      [asked],
-      pick(settlements, "available"),
-      (to) => [idInQueue(to.lease), envelopeAfter(to)],
-    ),
-    fenced(
-      variantFor(gone, scripts.discard),
-      ({ stream, started, receipt }) => {
-        const kept = [dead, deadJobs, unique, moved, progress, cancel, counts];
-        return [stream, ...kept, started, ...gateKeysFor(gone, leases.keys), receiptOf(receipt, "discard")];
-      },
-      [asked, limits.deadLettersMax],
-      gone,
-      (to) => [idInQueue(to.lease), to.lease.unique ?? "", envelopeAfter(to)],
-    ),
+    ended(leases, limits, "completed", asked, of.completed, completedRecord),
+    ended(leases, limits, "cancelled", asked, of.cancelled, envelopeAfter),
+    delay(leases, asked, of.delayed),
+    release(leases, asked, of.released),
+    discard(leases, limits, asked, of.discarded),
   ]);
   return lost.flat();
+}
+
+function outcomesOf(settlements: readonly Settlement[]): Outcomes {
+  const of: Outcomes = { completed: [], cancelled: [], delayed: [], released: [], discarded: [] };
+  for (const settlement of settlements) {
+    switch (settlement.to) {
+      case "completed":
+        of.completed.push(settlement);
+        break;
+      case "cancelled":
+        of.cancelled.push(settlement);
+        break;
+      case "retryable":
+      case "scheduled":
+        of.delayed.push(settlement);
+        break;
+      case "available":
+        of.released.push(settlement);
+        break;
+      case "discarded":
+        of.discarded.push(settlement);
+    }
+  }
+  return of;
 }
 
 /** Jobs that completed or were cancelled, each with the record that is kept of it. */
@@ -70,44 +75,80 @@ function ended<S extends To<"completed" | "cancelled">>(
   recordOf: (settlement: S) => string,
 ): Promise<readonly Lease[]> {
   const { unique, moved, done, doneJobs, progress, cancel, counts } = leases.keys;
+  const [chosen, gates] = variantFor(settlements, scripts.complete, leases.keys);
   const keys = ({ stream, started, receipt }: StreamKeys) => {
     const own = [stream, unique, moved, done, doneJobs, progress, cancel, counts, started];
-    return [...own, ...gateKeysFor(settlements, leases.keys), `${receipt}:${leases.owner}:${outcome}`];
+    return [...own, ...gates, `${receipt}:${leases.owner}:${outcome}`];
   };
   const first = [round, outcome, limits.completedMax];
-  return fencedBy(leases)(variantFor(settlements, scripts.complete), keys, first, settlements, (settlement) => {
+  return leases.fenced(chosen, keys, first, settlements, leaseIn, (settlement) => {
     const { lease } = settlement;
     const keepMs = keepMsOf(settlement, limits);
     return [idInQueue(lease), lease.unique ?? "", keepMs, keepMs > 0 ? recordOf(settlement) : ""];
   });
 }
 
-function fencedBy(leases: RedisLeases) {
-  return <T extends { readonly lease: Lease }>(
-    chosen: Script,
-    keys: (at: StreamKeys) => readonly string[],
-    first: readonly ScriptArgument[],
-    items: readonly T[],
-    rest: (item: T) => readonly ScriptArgument[],
-  ) => leases.fenced(chosen, keys, first, items, ({ lease }) => lease, rest);
+function delay(
+  leases: RedisLeases,
+  round: ScriptArgument,
+  settlements: readonly To<"retryable" | "scheduled">[],
+): Promise<readonly Lease[]> {
+  const { delayed, delayedJobs, moved, counts } = leases.keys;
+  const [chosen, gates] = variantFor(settlements, scripts.delay, leases.keys);
+  const keys = ({ stream, started, receipt }: StreamKeys) => {
+    const own = [stream, delayed, delayedJobs, moved, counts, started];
+    return [...own, ...gates, `${receipt}:${leases.owner}:delay`];
+  };
+  return leases.fenced(chosen, keys, [round], settlements, leaseIn, (settlement) => {
+    const { lease, delayMs, to } = settlement;
+    return [idInQueue(lease), Math.ceil(delayMs), envelopeAfter(settlement), to === "retryable" ? 1 : 0];
+  });
 }
 
-/** The gates' keys, where one of these has gates. */
-export function gateKeysFor(items: readonly { readonly lease: Lease }[], keys: QueueKeys): readonly string[] {
-  return items.some(hasGates) ? gateKeys(keys) : [];
+function release(
+  leases: RedisLeases,
+  round: ScriptArgument,
+  settlements: readonly To<"available">[],
+): Promise<readonly Lease[]> {
+  const { moved } = leases.keys;
+  const keys = ({ stream, started, receipt }: StreamKeys) => {
+    return [stream, moved, started, `${receipt}:${leases.owner}:release`];
+  };
+  return leases.fenced(scripts.release, keys, [round], settlements, leaseIn, (settlement) => {
+    return [idInQueue(settlement.lease), envelopeAfter(settlement)];
+  });
 }
 
-export function hasGates({ lease }: { readonly lease: Lease }): boolean {
+function discard(
+  leases: RedisLeases,
+  limits: QueueLimits,
+  round: ScriptArgument,
+  settlements: readonly To<"discarded">[],
+): Promise<readonly Lease[]> {
+  const { dead, deadJobs, unique, moved, progress, cancel, counts } = leases.keys;
+  const [chosen, gates] = variantFor(settlements, scripts.discard, leases.keys);
+  const keys = ({ stream, started, receipt }: StreamKeys) => {
+    const own = [stream, dead, deadJobs, unique, moved, progress, cancel, counts, started];
+    return [...own, ...gates, `${receipt}:${leases.owner}:discard`];
+  };
+  return leases.fenced(chosen, keys, [round, limits.deadLettersMax], settlements, leaseIn, (settlement) => {
+    const { lease } = settlement;
+    return [idInQueue(lease), lease.unique ?? "", envelopeAfter(settlement)];
+  });
+}
+
+/** Which of a script's variants these need, and the keys that it wants behind its own: the gates', where one of these has gates. */
+export function variantFor(
+  items: readonly { readonly lease: Lease }[],
+  { plain, any }: { readonly plain: Script; readonly any: Script },
+  keys: QueueKeys,
+): [chosen: Script, gates: readonly string[]] {
+  return items.some(hasGates) ? [any, gateKeys(keys)] : [plain, noKeys];
+}
+
+function hasGates({ lease }: { readonly lease: Lease }): boolean {
   return lease.gates.length > 0;
 }
 
-function variantFor(
-  items: readonly { readonly lease: Lease }[],
-  variants: { readonly plain: Script; readonly any: Script },
-) {
-  return items.some(hasGates) ? variants.any : variants.plain;
-}
-
-function pick<T extends Settlement["to"]>(settlements: readonly Settlement[], ...to: readonly T[]): To<T>[] {
-  return settlements.filter((settlement): settlement is To<T> => (to as readonly string[]).includes(settlement.to));
-}
+const noKeys: readonly string[] = [];
+const leaseIn = ({ lease }: { readonly lease: Lease }) => lease;
