@@ -51,7 +51,6 @@ export class QueueConsumer implements SlotUser {
   readonly #holding: Holding;
   #claimed: Held[] = [];
   readonly #pace = new Pace();
-  readonly #slotIsFree = () => this.#options.slots.release();
   #settling = 0;
   #draining = false;
   #paused = false;
@@ -215,7 +214,7 @@ export class QueueConsumer implements SlotUser {
     this.#claimed = [];
     // Not awaited: it is on its way, and a job that was lost is told so by its signal.
     void this.#starts.note(started.map(({ lease }) => ({ lease, alone: false })));
-    for (const held of started) void this.#run(held).then(this.#slotIsFree);
+    for (const held of started) void this.#run(held).then(() => this.#options.slots.release());
   }
 
   /** A job whose worker died before: nothing starts beside it for a while. */

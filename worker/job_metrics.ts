@@ -135,10 +135,17 @@ function quoted(id: string): string {
   return /^[\w:-]*$/.test(id) ? `"${id}"` : JSON.stringify(id);
 }
 
+/** The series that was counted in last: of many short jobs, mostly the same. */
+let latest: Series | undefined;
+
 function seriesOf(queue: string, job: string): Series {
+  if (latest?.job === job && latest.queue === queue) return latest;
   const key = `${queue}\n${job}`;
-  const found = byJob.get(key);
-  if (found) return found;
+  latest = byJob.get(key) ?? newSeries(key, queue, job);
+  return latest;
+}
+
+function newSeries(key: string, queue: string, job: string): Series {
   const made: Series = {
     queue,
     job,

@@ -20,11 +20,14 @@ export interface Load {
   readonly settling: number;
 }
 
+/** Of the prefetch, what is still in the buffer when more is asked for: it lasts for a round trip, and there are few of them. */
+const leftShare = 1 / 4;
+
 /** Jobs to take now; 0 while a take is not worth its round trip. */
 export function jobsToTake(load: Load): number {
   const prefetch = Math.min(load.prefetchMax, Math.floor(load.finishedPerSecond / 2));
   const room = load.slots + prefetch - load.held;
   if (room <= 0 || load.settling > load.slots + prefetch) return 0;
   const starving = load.buffered === 0;
-  return starving || room >= prefetch / 2 ? room : 0;
+  return starving || room >= prefetch * (1 - leftShare) ? room : 0;
 }

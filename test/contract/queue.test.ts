@@ -263,6 +263,17 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(await queue.enqueue(name, [job("j", unique)])).not.toEqual([first!]);
     });
 
+    test.each(["half a pair \ud83d", "line\nof a table\t\u0000\\ud83d", "größer 🙂"])(
+      "a unique key of any text is given back: %j",
+      async (unique) => {
+        const [first] = await queue.enqueue(name, [job("j", { unique })]);
+        const [taken] = await takeAll(ours, 1);
+        expect(await ours.begin([{ lease: taken!, alone: false }])).toEqual([]);
+        expect(await ours.settle([{ to: "completed", lease: taken!, result: JSON.stringify(unique) }])).toEqual([]);
+        expect(await queue.enqueue(name, [job("j", { unique })])).not.toEqual([first!]);
+      },
+    );
+
     test("a discarded job gives its unique key back", async () => {
       const [first] = await queue.enqueue(name, [job("j", { unique: "k" })]);
       await ours.settle([{ to: "discarded", lease: await takeOne(), attempts: 1, reason: "no" }]);

@@ -16,9 +16,9 @@ test("jobs that take no time are taken ahead, up to the limit", () => {
   expect(jobsToTake({ ...load, finishedPerSecond: 50_000 })).toBe(74);
 });
 
-test("while the buffer is more than half full a take is not worth its round trip", () => {
-  expect(jobsToTake({ ...load, finishedPerSecond: 50_000, held: 50, buffered: 40 })).toBe(0);
-  expect(jobsToTake({ ...load, finishedPerSecond: 50_000, held: 40, buffered: 30 })).toBe(34);
+test("while the buffer is more than a quarter full a take is not worth its round trip", () => {
+  expect(jobsToTake({ ...load, finishedPerSecond: 50_000, held: 27, buffered: 17 })).toBe(0);
+  expect(jobsToTake({ ...load, finishedPerSecond: 50_000, held: 26, buffered: 16 })).toBe(48);
   expect(jobsToTake({ ...load, finishedPerSecond: 50_000, held: 70, buffered: 0 })).toBe(4);
 });
 
