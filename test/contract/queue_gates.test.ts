@@ -1,12 +1,10 @@
 /** What every Queue driver promises of gates: never more than their places, in order, and no place lost whatever becomes of a job. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
 import type { Gate } from "../../src/store/queue/gates.ts";
-import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Lease, Queue, Settlement } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
-import { freshNamespace } from "../harness/redis.ts";
+import { queueForEachTest, reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
 import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
@@ -22,22 +20,11 @@ const again = (lease: Lease, delayMs = 1): Settlement => {
 
 for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`gates on ${driver}`, () => {
-    const namespace = freshNamespace();
     let queue: Queue;
-    let name = "";
+    let name: string;
     let ours: Consumer;
     let theirs: Consumer;
-    let tests = 0;
-
-    beforeAll(async () => {
-      queue = openQueue(await urlOf(), { namespace, jobsMax: 100 });
-    });
-    beforeEach(() => {
-      name = `q${++tests}`;
-      ours = queue.consumer(name, "ours");
-      theirs = queue.consumer(name, "theirs");
-    });
-    afterAll(() => queue.close());
+    queueForEachTest(urlOf, { jobsMax: 100 }, (fresh) => ({ queue, name, ours, theirs } = fresh));
 
     const payloads = (leases: readonly Lease[]) => leases.map((lease) => lease.payload).join(" ");
     const overview = () => queue.inspector.overview(name);

@@ -1,11 +1,9 @@
 /** What every Queue driver promises of jobs in a worker's hands: what has begun, who keeps it, what goes back untouched. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
-import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
-import { freshNamespace } from "../harness/redis.ts";
+import { queueForEachTest, reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
 import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
@@ -14,22 +12,11 @@ const job = (name: string, more = {}) => ({ name, payload: "{}", ...more });
 
 for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`leases on ${driver}`, () => {
-    const namespace = freshNamespace();
     let queue: Queue;
-    let name = "";
+    let name: string;
     let ours: Consumer;
     let theirs: Consumer;
-    let tests = 0;
-
-    beforeAll(async () => {
-      queue = openQueue(await urlOf(), { namespace });
-    });
-    beforeEach(() => {
-      name = `q${++tests}`;
-      ours = queue.consumer(name, "ours");
-      theirs = queue.consumer(name, "theirs");
-    });
-    afterAll(() => queue.close());
+    queueForEachTest(urlOf, {}, (fresh) => ({ queue, name, ours, theirs } = fresh));
 
     test("what was taken and not begun has no start behind it when another takes it over", async () => {
       await queue.enqueue(name, [job("j")]);

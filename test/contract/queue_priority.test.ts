@@ -1,13 +1,11 @@
 /** What every Queue driver promises of priorities: each is taken in turn, none starves, and a job keeps its own for all its life. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
 import { decodeEnvelope } from "../../src/store/queue/envelope.ts";
-import { openQueue } from "../../src/store/queue/open.ts";
 import { priorities, type Priority } from "../../src/store/queue/priorities.ts";
 import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
-import { freshNamespace } from "../harness/redis.ts";
+import { queueForEachTest, reclaimOne, takeAll, takeNow } from "../harness/queues.ts";
 import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
@@ -17,22 +15,11 @@ const jobs = (priority: Priority, count: number) =>
 
 for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`priorities on ${driver}`, () => {
-    const namespace = freshNamespace();
     let queue: Queue;
-    let name = "";
+    let name: string;
     let ours: Consumer;
     let theirs: Consumer;
-    let tests = 0;
-
-    beforeAll(async () => {
-      queue = openQueue(await urlOf(), { namespace, jobsMax: 200 });
-    });
-    beforeEach(() => {
-      name = `q${++tests}`;
-      ours = queue.consumer(name, "ours");
-      theirs = queue.consumer(name, "theirs");
-    });
-    afterAll(() => queue.close());
+    queueForEachTest(urlOf, { jobsMax: 200 }, (fresh) => ({ queue, name, ours, theirs } = fresh));
 
     /** A worker hears with its orders that a priority is in use. */
     const enqueue = async (...lists: (readonly ReturnType<typeof jobs>[number][])[]) => {

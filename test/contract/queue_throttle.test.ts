@@ -1,11 +1,9 @@
 /** What every Queue driver promises of unique keys that hold for a time: the next in it is the first one, whatever became of that. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 
-import { openQueue } from "../../src/store/queue/open.ts";
 import type { Consumer, Queue } from "../../src/store/queue/queue.ts";
 import { eventually } from "../harness/eventually.ts";
-import { takeAll, takeNow } from "../harness/queues.ts";
-import { freshNamespace } from "../harness/redis.ts";
+import { queueForEachTest, takeAll, takeNow } from "../harness/queues.ts";
 import { storeForms } from "../harness/stores.ts";
 
 setDefaultTimeout(60_000);
@@ -15,20 +13,10 @@ const job = (throttleMs: number, more = {}) => ({ name: "j", payload: "1", uniqu
 
 for (const [driver, urlOf] of Object.entries(storeForms)) {
   describe(`throttles on ${driver}`, () => {
-    const namespace = freshNamespace();
     let queue: Queue;
-    let name = "";
+    let name: string;
     let ours: Consumer;
-    let tests = 0;
-
-    beforeAll(async () => {
-      queue = openQueue(await urlOf(), { namespace });
-    });
-    beforeEach(() => {
-      name = `q${++tests}`;
-      ours = queue.consumer(name, "ours");
-    });
-    afterAll(() => queue.close());
+    queueForEachTest(urlOf, {}, (fresh) => ({ queue, name, ours } = fresh));
 
     const runOne = async () => {
       const [lease] = await takeAll(ours, 1);

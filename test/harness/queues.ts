@@ -1,7 +1,12 @@
 // The queue's drivers for scenarios that run on both, one form of each, and what most suites do with a queue. Suites of the queue itself run
 // on every form (stores.ts).
 
-import type { Consumer, Lease } from "../../src/store/queue/queue.ts";
+import { afterAll, beforeAll, beforeEach } from "bun:test";
+
+import type { QueueLimits } from "../../src/store/queue/limits.ts";
+import { openQueue } from "../../src/store/queue/open.ts";
+import type { Consumer, Lease, Queue } from "../../src/store/queue/queue.ts";
+import { freshNamespace } from "./redis.ts";
 import { storeForms } from "./stores.ts";
 
 /** Driver → the URL of its store. */
@@ -11,6 +16,32 @@ export const queueDrivers: { readonly [driver: string]: () => Promise<string> } 
 };
 
 const never = new AbortController().signal;
+
+/** A queue that nobody used before, and two workers of it. */
+export interface FreshQueue {
+  readonly queue: Queue;
+  readonly name: string;
+  readonly ours: Consumer;
+  readonly theirs: Consumer;
+}
+
+/** For a suite: one store, and in it for each test a queue of its own, of which `use` is told. */
+export function queueForEachTest(
+  urlOf: () => Promise<string>,
+  limits: Partial<QueueLimits>,
+  use: (fresh: FreshQueue) => void,
+): void {
+  let queue: Queue;
+  let tests = 0;
+  beforeAll(async () => {
+    queue = openQueue(await urlOf(), { namespace: freshNamespace(), ...limits });
+  });
+  beforeEach(() => {
+    const name = `q${++tests}`;
+    use({ queue, name, ours: queue.consumer(name, "ours"), theirs: queue.consumer(name, "theirs") });
+  });
+  afterAll(() => queue.close());
+}
 
 /** Takes until it has so many; they must come. */
 export async function takeAll(consumer: Consumer, count: number): Promise<Lease[]> {

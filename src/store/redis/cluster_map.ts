@@ -26,6 +26,7 @@ export class ClusterMap {
   #asking: Promise<void> | undefined;
   /** Those who are cut off from a primary. */
   readonly #followers = new Set<Follower>();
+  #following = false;
   /** How the last question failed, if that was just now. */
   #refused: { readonly error: ScaleError; readonly at: number } | undefined;
 
@@ -76,16 +77,18 @@ export class ClusterMap {
   /** Asks again and again, until the follower is ready or closed. */
   follow(follower: Follower): void {
     this.#followers.add(follower);
-    if (this.#followers.size === 1) void this.#askAgain();
+    if (!this.#following) void this.#askAgain();
   }
 
   async #askAgain(): Promise<void> {
+    this.#following = true;
     for (let pauseMs = followMsMin; this.#followers.size > 0; pauseMs = Math.min(followMsMax, pauseMs * 2)) {
       await this.ask().catch(() => undefined);
       await Bun.sleep(pauseMs * (0.5 + Math.random()));
       for (const follower of this.#followers)
         if (follower.state === "ready" || follower.state === "closed") this.#followers.delete(follower);
     }
+    this.#following = false;
   }
 
   /** Any server knows the map; one that is gone, or cut off, must not be asked first each time. */
