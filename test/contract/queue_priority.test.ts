@@ -95,6 +95,11 @@ for (const [driver, urlOf] of Object.entries(storeForms)) {
       expect(lease).toMatchObject({ id, deliveries: 2, attempts: 1 });
       expect(decodeEnvelope(lease.envelope).priority).toBe("high");
       expect(await queue.inspector.overview(name)).toMatchObject({ running: 1, waiting: 0 });
+      await ours.settle([{ to: "completed", lease }]);
+      expect(decodeEnvelope((await queue.inspector.find(id!))!.envelope)).toMatchObject({
+        priority: "high",
+        ended: { to: "completed" },
+      });
     });
 
     test("operators see how many wait of each, list all of them page by page, and steer them by their ids", async () => {

@@ -53,10 +53,11 @@ test("what is stored anew has not ended", () => {
 });
 
 test("a completed job is kept with its result in place of its payload", () => {
-  const job = { name: "a", attempts: 2, enqueuedAtMs: 1 };
+  const job = { name: "a", attempts: 2, priority: "low", enqueuedAtMs: 1 } as const;
   expect(decodeEnvelope(encodeCompleted(job, { atMs: 9, durationMs: 3 }, '{"n":1}'))).toMatchObject({
     name: "a",
     attempts: 2,
+    priority: "low",
     enqueuedAtMs: 1,
     payload: '{"n":1}',
     ended: { to: "completed", atMs: 9, durationMs: 3 },

@@ -101,15 +101,21 @@ export function encodeEnvelope(job: {
 
 /** What is kept of a completed job: everything but its payload, which may be large and has served. */
 export function encodeCompleted(
-  job: { readonly name: string; readonly attempts: number; readonly enqueuedAtMs: number | undefined },
+  job: {
+    readonly name: string;
+    readonly attempts: number;
+    readonly priority: Priority;
+    readonly enqueuedAtMs: number | undefined;
+  },
   ended: { readonly atMs: number; readonly durationMs: number },
   result: string,
 ): string {
-  const { name, attempts, enqueuedAtMs } = job;
+  const { name, attempts, priority, enqueuedAtMs } = job;
   const header: Header = {
     v: version,
     name,
     attempts,
+    ...(priority === "normal" ? {} : { priority }),
     ...(enqueuedAtMs === undefined ? {} : { enqueued: enqueuedAtMs }),
     ended: { to: "completed", at: ended.atMs, ms: ended.durationMs },
   };

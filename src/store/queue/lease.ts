@@ -19,7 +19,7 @@ export interface Delivery {
 
 export function leaseOf(delivery: Delivery): Lease {
   const { queue, owner, entry, ownId = entry, deliveries, mark, availableAtMs, envelope } = delivery;
-  const { id, name, payload, attempts, unique, trace, gates, enqueuedAtMs, fault } = decodeEnvelope(envelope);
+  const { id, name, payload, attempts, unique, trace, priority, gates, enqueuedAtMs, fault } = decodeEnvelope(envelope);
   // Written out: every job comes through here, and copying objects property by property costs most of it.
   return {
     queue,
@@ -34,6 +34,7 @@ export function leaseOf(delivery: Delivery): Lease {
     alone: mark.endsWith("a"),
     unique,
     trace,
+    priority,
     gates,
     enqueuedAtMs,
     availableAtMs,
@@ -89,8 +90,8 @@ export function completedRecord({
   result = "",
   durationMs = 0,
 }: Extract<Settlement, { to: "completed" }>): string {
-  const { name, attempts, starts, enqueuedAtMs } = lease;
-  const job = { name, attempts: attempts + starts + 1, enqueuedAtMs };
+  const { name, attempts, starts, priority, enqueuedAtMs } = lease;
+  const job = { name, attempts: attempts + starts + 1, priority, enqueuedAtMs };
   return encodeCompleted(job, { atMs: Date.now(), durationMs: Math.round(durationMs) }, result);
 }
 

@@ -67,6 +67,7 @@ export interface Lease extends Token {
   readonly alone: boolean;
   readonly unique: string | undefined;
   readonly trace: string | undefined;
+  readonly priority: Priority;
   readonly gates: readonly Gate[];
   /** When it was enqueued, where its id does not say. */
   readonly enqueuedAtMs: number | undefined;
