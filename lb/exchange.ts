@@ -9,76 +9,50 @@
  *      └──── room ─────────┘
  *
  * Invariant: `#finish` runs exactly once, whoever ends the exchange; what arrives after it is ignored.
- * Hot: one object a request; no promise, no closure.
+ * Hot: no promise, no closure. What is known before a target is chosen is arrival.ts', what is told of it afterwards record.ts'.
  */
 import { log } from "../src/ops/log.ts";
-import { clock } from "../src/std/clock.ts";
 import { type ErrorCode, ScaleError } from "../src/std/errors.ts";
-import { type Fields, known } from "../src/wire/fields.ts";
-import {
-  type AddedFields,
-  length,
-  opensTunnel,
-  type RequestHead,
-  type ResponseHead,
-  withoutFields,
-} from "../src/wire/message.ts";
-import { allowedTrailers } from "../src/wire/trailers.ts";
+import type { Fields } from "../src/wire/fields.ts";
+import { length, opensTunnel, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
+import { Arrival } from "./arrival.ts";
 import { Attempts } from "./attempts.ts";
 import type { Balancer } from "./balancer.ts";
-import { type Phase, Timings } from "./phases.ts";
+import type { Phase } from "./phases.ts";
 import { pump } from "./pump.ts";
-import { recordAnswered } from "./record.ts";
-import { errorResponse, type LocalResponse } from "./respond.ts";
+import { Outcome, recordAnswered } from "./record.ts";
+import type { LocalResponse } from "./respond.ts";
 import type { Failure } from "./retry.ts";
-import { rewrite, type Rewritten } from "./rewrite.ts";
-import type { Route } from "./route.ts";
-import { answerOf, requestOf, responseOf, withHost } from "./routed.ts";
-import type { Service } from "./service.ts";
+import { forwardedFields, nothingAdded } from "./routed.ts";
 import { silenceMax, silent } from "./silence.ts";
 import type { Downstream, DownstreamUser, Progress, Upstream, UpstreamUser } from "./stream.ts";
 import type { Target } from "./target.ts";
 import { Tunnel, type TunnelOwner } from "./tunnel.ts";
 import type { Waiting } from "./wait_queue.ts";
 
-const nothingAdded: AddedFields = [];
-
 export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOwner {
   readonly #balancer: Balancer;
   readonly #downstream: Downstream;
-  #head: RequestHead;
-  readonly #rewritten: Rewritten;
-  readonly #route: Route<Service>;
-  /** Why the client must wait, if it must. */
-  readonly #refusal: ScaleError | undefined;
-  /** The head as a target gets it. */
-  readonly #sent: RequestHead;
+  readonly #arrival: Arrival;
   /** Of a route that leads to a service. */
   readonly #attempts: Attempts | undefined;
-  readonly #timings = new Timings();
+  readonly #outcome = new Outcome();
 
   #phase: Phase = "choosing";
   #upstream: Upstream | undefined;
   #isRequestRead: boolean;
   /** A wait for the client, not for the target: what a timeout then means. */
   #waitsForClient = false;
-  #status = 0;
-  #bytes = 0;
   #requestBytes = 0;
-  #error: ErrorCode | undefined;
 
   constructor(balancer: Balancer, downstream: Downstream, head: RequestHead) {
     this.#balancer = balancer;
     this.#downstream = downstream;
-    this.#head = head;
     this.#isRequestRead = head.bodyLength === length.none || head.bodyLength === 0;
-    this.#rewritten = rewrite(head, downstream.peer, balancer.rewriteRules);
-    this.#route = balancer.services.routes.find(head, this.#rewritten.scheme);
-    this.#refusal = balancer.limits?.enter(this.#rewritten.clientAddress, head, clock.now);
-    this.#sent = requestOf(this.#route, head, this.#rewritten.added);
-    const { action } = this.#route;
-    if (action.kind === "serve") {
-      this.#attempts = new Attempts(balancer, action.service, head, this.#rewritten.clientAddress);
+    this.#arrival = new Arrival(balancer, downstream.peer, head);
+    const { route, rewritten } = this.#arrival;
+    if (route.action.kind === "serve") {
+      this.#attempts = new Attempts(balancer, route.action.service, head, rewritten.clientAddress);
     }
     balancer.counters.exchangesInFlight++;
   }
@@ -89,7 +63,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
 
   /** Does what the route says. */
   start(): void {
-    const answer = this.#refusal ?? this.#tooLarge(this.#head.bodyLength) ?? answerOf(this.#route, this.#head);
+    const { answer } = this.#arrival;
     if (answer === undefined) this.proceed();
     else if (answer instanceof ScaleError) this.#fail(answer);
     else this.#answer(answer);
@@ -115,14 +89,14 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   // From the upstream
 
   attached(upstream: Upstream): void {
-    const { replay } = this.#attempts!;
+    const { replay, target } = this.#attempts!;
     if (replay?.isWhole === false) return this.#cannotReplay(upstream);
     this.#enter("waiting");
     this.#upstream = upstream;
-    const sent = withHost(this.#sent, this.#attempts!.target!.name);
-    upstream.sendHead(sent, this.#rewritten.added, this.#rewritten.introduction);
+    const { added, introduction } = this.#arrival.rewritten;
+    upstream.sendHead(this.#arrival.headFor(target!.name), added, introduction);
     // A client that waits for 100 (Continue) waits for the target.
-    this.#await(!this.#isRequestRead && !this.#head.expectsContinue);
+    this.#await(!this.#isRequestRead && !this.#arrival.head.expectsContinue);
     replay?.writeTo(upstream);
     if (this.#isRequestRead) upstream.endBody(undefined);
     else this.#downstream.resumeBody();
@@ -131,7 +105,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   connectFailed(reason: string): void {
     const { name } = this.#attempts!.target!;
     this.#upstream = undefined;
-    log.debug({ target: name, reason, id: this.#rewritten.requestId }, `${name} could not be connected to`);
+    log.debug({ target: name, reason, id: this.#arrival.rewritten.requestId }, `${name} could not be connected to`);
     this.#attempts!.failed(reason);
     // In a panic the checks have said so before.
     const code = this.#attempts!.service.isPanic ? "no_target" : "upstream_unreachable";
@@ -140,36 +114,27 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
 
   responseInterim(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
-    if (opensTunnel(this.#head.method, head.status)) return this.#switchProtocols(head);
-    this.#await(!this.#isRequestRead && (head.status === 100 || !this.#head.expectsContinue));
+    if (opensTunnel(this.#arrival.head.method, head.status)) return this.#switchProtocols(head);
+    this.#await(!this.#isRequestRead && (head.status === 100 || !this.#arrival.head.expectsContinue));
     this.#downstream.sendInterim(head);
   }
 
   responseHead(head: ResponseHead): void {
     if (this.#phase !== "waiting") return;
-    if (opensTunnel(this.#head.method, head.status)) return this.#switchProtocols(head);
+    if (opensTunnel(this.#arrival.head.method, head.status)) return this.#switchProtocols(head);
     const attempts = this.#attempts!;
     attempts.answered(head.status);
     if (this.#balancer.config.retryStatuses.includes(head.status) && this.#isRetried("status")) return;
     attempts.replay = undefined;
     this.#enter("answering");
-    this.#status = head.status;
+    this.#outcome.status = head.status;
     this.#await(false);
-    this.#downstream.sendHead(head, responseOf(this.#route, head, this.#addedTo(head, attempts.stickyField)));
-  }
-
-  #addedTo(head: ResponseHead, setCookie: string | undefined): AddedFields {
-    // Who forwards a response without Date adds when it came (RFC 9110 §6.6.1).
-    const hasDate = head.fields.find(known.date) !== -1;
-    if (hasDate && setCookie === undefined) return nothingAdded;
-    const added = hasDate ? [] : ["Date", new Date().toUTCString()];
-    if (setCookie !== undefined) added.push("Set-Cookie", setCookie);
-    return added;
+    this.#downstream.sendHead(head, this.#arrival.responseFields(head, forwardedFields(head, attempts.stickyField)));
   }
 
   responseBody(bytes: Buffer, start: number, end: number): void {
     if (this.#phase !== "answering") return;
-    this.#bytes += end - start;
+    this.#outcome.bytes += end - start;
     const isTaken = pump(this.#upstream!, this.#downstream, bytes, start, end);
     this.#await(!isTaken);
   }
@@ -178,7 +143,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (this.#phase !== "answering") return;
     this.#upstream = undefined;
     this.#finish();
-    this.#downstream.endBody(this.#passable(trailers));
+    this.#downstream.endBody(this.#arrival.passable(trailers));
   }
 
   upstreamFailed(error: ScaleError, progress: Progress): void {
@@ -200,7 +165,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
 
   requestBody(bytes: Buffer, start: number, end: number): void {
     this.#requestBytes += end - start;
-    const tooLarge = this.#tooLarge(this.#requestBytes);
+    const tooLarge = this.#arrival.tooLarge(this.#requestBytes);
     if (tooLarge !== undefined) return this.downstreamFailed(tooLarge);
     this.#attempts?.replay?.keep(bytes, start, end);
     if (!this.#isWithTarget) return;
@@ -212,7 +177,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     this.#isRequestRead = true;
     if (!this.#isWithTarget) return;
     this.#await(false);
-    this.#upstream!.endBody(this.#passable(trailers));
+    this.#upstream!.endBody(this.#arrival.passable(trailers));
   }
 
   /** Between attempts there is no connection, or none yet. */
@@ -231,8 +196,8 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   downstreamClosed(): void {
     if (this.#phase === "done") return;
     this.#giveUpUpstream();
-    this.#error = "client_gone";
-    if (this.#status === 0) this.#status = 499;
+    this.#outcome.error = "client_gone";
+    if (this.#outcome.status === 0) this.#outcome.status = 499;
     this.#finish();
   }
 
@@ -257,32 +222,25 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     this.#fail(error);
   }
 
-  #tooLarge(bytes: number): ScaleError | undefined {
-    const { bodyBytesMax } = this.#balancer.config;
-    if (bytes <= bodyBytesMax) return undefined;
-    return new ScaleError("body_too_large", `the request's body is larger than ${bodyBytesMax} bytes`);
-  }
-
   // Switching protocols
 
   #switchProtocols(head: ResponseHead): void {
     const { counters, config } = this.#balancer;
     this.#enter("tunnelling");
-    this.#status = head.status;
+    this.#outcome.status = head.status;
     this.#attempts!.answered(head.status);
     counters.tunnels++;
     counters.tunnelsOpen++;
-    // The client's connection gives its parser back.
-    this.#head = withoutFields(this.#head);
+    this.#arrival.letGoOfFields();
     const tunnel = new Tunnel(this, this.#downstream.peer, config);
-    const client = this.#downstream.switchProtocols(head, responseOf(this.#route, head, nothingAdded), tunnel);
+    const client = this.#downstream.switchProtocols(head, this.#arrival.responseFields(head, nothingAdded), tunnel);
     tunnel.join(client, this.#upstream!.switchProtocols(tunnel));
   }
 
   tunnelEnded(bytes: number, error: ErrorCode | undefined): void {
     this.#balancer.counters.tunnelsOpen--;
-    this.#bytes = bytes;
-    this.#error = error;
+    this.#outcome.bytes = bytes;
+    this.#outcome.error = error;
     this.#finish();
   }
 
@@ -336,22 +294,22 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
 
   /** Answers in the target's stead. */
   #fail(error: ScaleError): void {
-    this.#error = error.code;
-    this.#answer(errorResponse(error, this.#head, this.#rewritten.requestId));
+    this.#outcome.error = error.code;
+    this.#answer(this.#arrival.failed(error));
   }
 
   #answer({ head, added, body }: LocalResponse): void {
-    this.#status = head.status;
-    this.#bytes = head.hasBody ? body.length : 0;
+    this.#outcome.status = head.status;
+    this.#outcome.bytes = head.hasBody ? body.length : 0;
     this.#finish();
-    this.#downstream.sendHead(head, responseOf(this.#route, head, added));
+    this.#downstream.sendHead(head, this.#arrival.responseFields(head, added));
     if (head.hasBody) this.#downstream.writeBody(body, 0, body.length);
     this.#downstream.endBody(undefined);
   }
 
   /** Part of the response is with the client already: all that is left is to say that it is not whole. */
   #cutShort(error: ScaleError): void {
-    this.#error = error.code;
+    this.#outcome.error = error.code;
     this.#finish();
     this.#downstream.abort();
   }
@@ -367,38 +325,14 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
     if (this.#phase === "queued") this.#attempts!.service.queue.delete(this);
     this.#enter("done");
     this.#balancer.counters.exchangesInFlight--;
-    if (this.#refusal === undefined) this.#balancer.limits?.leave(this.#rewritten.clientAddress);
-    const target = this.#attempts?.target?.name;
-    if (target !== undefined) this.#attempts!.service.durations.observe(this.#timings);
+    this.#arrival.leave();
+    recordAnswered(this.#arrival, this.#attempts, this.#outcome, this.#balancer.config.accessLog);
     this.#attempts?.leave();
-    recordAnswered(
-      {
-        id: this.#rewritten.requestId,
-        ip: this.#rewritten.clientAddress,
-        method: this.#head.method,
-        path: this.#head.target,
-        route: this.#route.name,
-        status: this.#status,
-        total: this.#timings.total,
-        bytes: this.#bytes,
-        target,
-        phases: this.#timings,
-        retries: this.#attempts?.retries ?? 0,
-        error: this.#error,
-      },
-      this.#timings,
-      this.#balancer.config.accessLog,
-    );
   }
 
   #enter(phase: Phase): void {
-    this.#timings.left(this.#phase);
+    this.#outcome.left(this.#phase);
     this.#phase = phase;
-  }
-
-  /** Trailers pass only between ends that keep them apart from the head (RFC 9110 §6.5.1). */
-  #passable(trailers: Fields | undefined): Fields | undefined {
-    return trailers !== undefined && this.#head.acceptsTrailers ? allowedTrailers(trailers) : undefined;
   }
 
   /** Starts the wait for the next byte, from the client or from the target. */
@@ -410,7 +344,7 @@ export class Exchange implements UpstreamUser, DownstreamUser, Waiting, TunnelOw
   }
 
   get #owesHead(): boolean {
-    return this.#phase === "waiting" && (this.#isRequestRead || this.#head.expectsContinue);
+    return this.#phase === "waiting" && (this.#isRequestRead || this.#arrival.head.expectsContinue);
   }
 
   /** The client, or the target, took some of what waits for it: if that is what is awaited, it goes on. */

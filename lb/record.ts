@@ -1,13 +1,46 @@
 /** What an exchange leaves behind: its count, its duration, and its line in the access log. Hot: once a request. */
-import { type AccessEntry, logAccess } from "../src/ops/access_log.ts";
+import { logAccess } from "../src/ops/access_log.ts";
 import { countRequest } from "../src/ops/http_metrics.ts";
+import type { ErrorCode } from "../src/std/errors.ts";
 import { opensTunnel } from "../src/wire/message.ts";
-import type { Timings } from "./phases.ts";
+import type { Arrival } from "./arrival.ts";
+import type { Attempts } from "./attempts.ts";
+import { Timings } from "./phases.ts";
 
-/** To be called when the exchange has ended. */
-export function recordAnswered(entry: AccessEntry, timings: Timings, isLogged: boolean): void {
+/** How an exchange went, as far as it has come. */
+export class Outcome extends Timings {
+  status = 0;
+  /** Of the response's body. */
+  bytes = 0;
+  error: ErrorCode | undefined;
+}
+
+/** To be called when the exchange has ended, before its target is left. */
+export function recordAnswered(
+  { head: { method, target: path }, route, rewritten }: Arrival,
+  attempts: Attempts | undefined,
+  outcome: Outcome,
+  isLogged: boolean,
+): void {
+  const { status, bytes, error, total, answered } = outcome;
+  const target = attempts?.target?.name;
+  if (target !== undefined) attempts!.service.durations.observe(outcome);
   // How long a tunnel lasts says nothing about how fast requests are answered.
-  const milliseconds = opensTunnel(entry.method, entry.status) ? timings.answered : entry.total;
-  countRequest(entry.method, entry.route, entry.status, milliseconds / 1_000);
-  if (isLogged) logAccess(entry, Date.now());
+  countRequest(method, route.name, status, (opensTunnel(method, status) ? answered : total) / 1_000);
+  if (!isLogged) return;
+  const entry = {
+    id: rewritten.requestId,
+    ip: rewritten.clientAddress,
+    method,
+    path,
+    route: route.name,
+    status,
+    total,
+    bytes,
+    target,
+    phases: outcome,
+    retries: attempts?.retries ?? 0,
+    error,
+  };
+  logAccess(entry, Date.now());
 }

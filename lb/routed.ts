@@ -1,9 +1,12 @@
 /** What a route does to a request and its response: header rules both ways, the path that is taken off, an answer of its own. Hot. */
 import { ScaleError } from "../src/std/errors.ts";
+import { known } from "../src/wire/fields.ts";
 import { type AddedFields, changed, type RequestHead, type ResponseHead } from "../src/wire/message.ts";
 import { redirectResponse } from "./redirect.ts";
 import type { LocalResponse } from "./respond.ts";
 import type { Route } from "./route.ts";
+
+export const nothingAdded: AddedFields = [];
 
 /** The head as the target gets it; what rules add goes to `added`. */
 export function requestOf<S>({ action, prefix }: Route<S>, head: RequestHead, added: string[]): RequestHead {
@@ -23,6 +26,15 @@ export function responseOf<S>({ action }: Route<S>, head: ResponseHead, added: A
   const changed = [...added];
   action.response.apply(head.fields, changed);
   return changed;
+}
+
+/** What a target's response gets whatever the route. Who forwards one without Date adds when it came (RFC 9110 §6.6.1). */
+export function forwardedFields(head: ResponseHead, setCookie: string | undefined): AddedFields {
+  const hasDate = head.fields.find(known.date) !== -1;
+  if (hasDate && setCookie === undefined) return nothingAdded;
+  const added = hasDate ? [] : ["Date", new Date().toUTCString()];
+  if (setCookie !== undefined) added.push("Set-Cookie", setCookie);
+  return added;
 }
 
 /** The answer of a route that leads to no service; undefined if it leads to one. */
