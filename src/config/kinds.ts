@@ -75,6 +75,12 @@ export const onOff: Kind<boolean> = {
   },
 };
 
+/** A process id is 2 and more: 1 is on, as everywhere. */
+export const parent: Kind<boolean | number> = {
+  form: "on|off|PID",
+  parse: (value) => (/^([2-9]|[1-9]\d{1,8})$/.test(value) ? Number(value) : onOff.parse(value)),
+};
+
 export function count(min: number, max: number): Kind<number> {
   return { form: "N", parse: (value) => parseCount(value, min, max) };
 }

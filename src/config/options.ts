@@ -658,11 +658,11 @@ export const options = {
   },
 
   stopWithParent: {
-    ...kind.onOff,
+    ...kind.parent,
     default: "off",
     switch: true,
     commands: [...roles, "postgres", "dev"],
-    help: "drain when the process that started this one is gone",
+    help: "drain when the process that started this one is gone; PID: also when it was before this one looked",
   },
 
   // Watching

@@ -86,8 +86,11 @@ export class Lifecycle {
     this.#stop(code, "drained");
   }
 
-  /** SIGTERM and SIGINT drain; a second one stops at once. With `withParent`, so does the death of the parent process. */
-  listen(options: { readonly withParent: boolean }): void {
+  /**
+   * SIGTERM and SIGINT drain; a second one stops at once. With `withParent`, so does the death of the parent process: of the one that is
+   * it now, or, by its id, of the one that should be, which may have died between the start of this one and here.
+   */
+  listen({ withParent }: { readonly withParent: boolean | number }): void {
     let firstAt = 0;
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.on(signal, () => {
@@ -96,11 +99,10 @@ export class Lifecycle {
         else if (performance.now() - firstAt > echoMilliseconds) this.#stop(1, `second ${signal}`);
       });
     }
-    if (options.withParent) this.#watchParent();
+    if (withParent !== false) this.#watchParent(withParent === true ? process.ppid : withParent);
   }
 
-  #watchParent(): void {
-    const parent = process.ppid;
+  #watchParent(parent: number): void {
     const timer = setInterval(() => {
       if (process.ppid === parent) return;
       clearInterval(timer);

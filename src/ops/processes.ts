@@ -124,7 +124,12 @@ class Member {
     this.#metrics = metrics;
     this.#onTold = onTold;
     // The supervisor writes their lines, whole and in its own form: several writers would tear each other's.
-    const own = { ...decided, child: `${index}/${config.processes}`, stopWithParent: "on", logFormat: "json" };
+    const own = {
+      ...decided,
+      child: `${index}/${config.processes}`,
+      stopWithParent: String(process.pid),
+      logFormat: "json",
+    };
     const named = config.instance === undefined ? own : { ...own, instance: `${config.instance}-${index}` };
     const plan = {
       name: `${config.command}-${index}`,

@@ -137,6 +137,14 @@ export class ScaleProcess implements AsyncDisposable {
     return code;
   }
 
+  /** Resolves when nothing runs any more of what it has started, for one that was killed: those end when they miss it. */
+  async childrenEnded(): Promise<void> {
+    await this.exited;
+    await eventually(() => survivors(this.#owned.value).length === 0, {
+      what: `the end of what ${this.#name} started`,
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const asked = this.#asked;
     const code = await this.stop();

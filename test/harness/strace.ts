@@ -4,8 +4,18 @@ import { test } from "bun:test";
 
 /** For `under`: killed as its main thread enters its `nth` (from 1) system call of this name. */
 export function killedAt(call: string, nth: number): readonly string[] {
-  const watch = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${nth}`];
-  return ["strace", "-D", "-f", "-qq", "-o", "/dev/null", ...watch];
+  return [...strace, ...kill(call, nth)];
+}
+
+/** For `under`: so is each that it starts, and it itself where it comes to that call at all. */
+export function eachKilledAt(call: string, nth: number): readonly string[] {
+  return [...strace, "-f", ...kill(call, nth)];
+}
+
+const strace = ["strace", "-D", "-qq", "-o", "/dev/null"];
+
+function kill(call: string, nth: number): readonly string[] {
+  return ["-e", `trace=${call}`, "-e", `inject=${call}:signal=KILL:when=${nth}`];
 }
 
 /** A test that needs strace; where it cannot watch a process the test is skipped, and its name says why. */

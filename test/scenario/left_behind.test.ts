@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { scaleBinary } from "../harness/binary.ts";
 import { eventually } from "../harness/eventually.ts";
 import { mark, own, survivors } from "../harness/leaks.ts";
+import { startScale } from "../harness/process.ts";
 import { temporaryDirectory } from "../harness/temporary.ts";
 
 setDefaultTimeout(60_000);
@@ -70,4 +71,14 @@ test("a role that outlives its terminal stops when it is told to", async () => {
   lb.child.kill("SIGTERM");
   await lb.untilGone();
   expect(await lb.child.exited).toBe(0);
+});
+
+test("what is to stop with its parent does so although that was gone before it looked", async () => {
+  const parent = Bun.spawn(["true"]);
+  await parent.exited;
+  const flags = ["--backend=127.0.0.1:1", `--stop-with-parent=${parent.pid}`];
+  const lb = await startScale(["--role=lb", ...flags], { ready: false });
+  expect(await lb.exited).toBe(0);
+  expect(lb.log().join("\n")).toContain("the parent process is gone");
+  await lb.stop();
 });

@@ -9,10 +9,9 @@ import { eventually } from "../harness/eventually.ts";
 import { load } from "../harness/load.ts";
 import { metric } from "../harness/metrics.ts";
 import { migrate, migrateBefore } from "../harness/migrate.ts";
-import { childrenOf, isRunning } from "../harness/proc.ts";
-import { runScale, type ScaleProcess, startScale } from "../harness/process.ts";
+import { runScale, type ScaleProcess, type StartOptions, startScale } from "../harness/process.ts";
 import { answer, exchange, rawBackend, rawClient } from "../harness/raw.ts";
-import { killedAt, straceTest } from "../harness/strace.ts";
+import { eachKilledAt, killedAt, straceTest } from "../harness/strace.ts";
 
 setDefaultTimeout(60_000);
 
@@ -88,42 +87,74 @@ describe("--takeover", () => {
     });
   }
 
-  const steps: readonly (readonly [call: string, deaths: number, what: string])[] = [
-    ["bind", 4, "joins the port, claims it, opens --admin and --control"],
-    ["listen", 4, "listens there"],
-    ["rename", 1, "gives --control its name"],
-    ["kill", 3, "looks for the old one, or tells it to go"],
-  ];
-  for (const [call, atLeast, what] of steps) {
-    straceTest(
-      `leaves the old one with all it had when the successor dies as it ${what}; another succeeds`,
-      async () => {
-        using backend = rawBackend(hello);
-        const flags = [
-          "--role=lb",
-          `--backend=${backend.address}`,
-          `--run-dir=${runDir}`,
-          `--control=${runDir}/lb.sock`,
-        ];
-        const old = await startScale(flags);
-        const again = ["--takeover", `--listen=${new URL(old.url).host}`, `--admin=${new URL(old.adminUrl).host}`];
-        await using kept = load(old.url, { connections: 2 });
-        const start = (nth: number) => startScale([...flags, ...again], { under: killedAt(call, nth), ready: false });
-        let deaths = 0;
-        let next = await start(1);
-        while (!(await becomesReady(next))) {
-          expect(await next.stop()).toBe(137);
-          await isWell(old);
-          next = await start(++deaths + 1);
-        }
-        expect(deaths).toBeGreaterThanOrEqual(atLeast);
+  /** A balancer under load, and successors of it that are not waited for. */
+  async function underLoad(processes: number) {
+    const backend = rawBackend(hello);
+    const flags = [`--backend=${backend.address}`, `--run-dir=${runDir}`, `--control=${runDir}/lb.sock`];
+    const all = ["--role=lb", ...flags, `--processes=${processes}`, "--health-interval=100ms"];
+    const old = await startScale(all);
+    const again = ["--takeover", `--listen=${new URL(old.url).host}`, `--admin=${new URL(old.adminUrl).host}`];
+    const kept = load(old.url, { connections: 2 });
+    return {
+      old,
+      start: (options: StartOptions) => startScale([...all, ...again], { ...options, ready: false }),
+      /** Ends as it should when `next` has taken over. */
+      takenOverBy: async (next: ScaleProcess): Promise<void> => {
+        await next.started({});
         await isWell(next);
         await kept.stop();
         expect(kept.failures()).toEqual({});
         expect(await old.exited).toBe(0);
-        await Promise.all([old.stop(), next.stop()]);
+        await old.stop();
+        // Where it is watched, what it does to stop may be one call too many.
+        next.kill("SIGKILL");
+        await next.childrenEnded();
+        await next.stop();
+        backend[Symbol.dispose]();
+      },
+    };
+  }
+
+  const steps: readonly (readonly [processes: number, call: string, deaths: number, what: string])[] = [
+    [1, "bind", 4, "joins the port, claims it, opens --admin and --control"],
+    [1, "listen", 4, "listens there"],
+    [1, "rename", 1, "gives --control its name"],
+    [1, "kill", 3, "looks for the old one, or tells it to go"],
+    [2, "vfork", 2, "starts a process"],
+    [2, "bind", 3, "claims the port, opens --admin and --control"],
+    [2, "listen", 3, "listens there"],
+    [2, "rename", 1, "gives --control its name"],
+    [2, "kill", 3, "looks for the old one, or tells it to go"],
+  ];
+  for (const [processes, call, atLeast, what] of steps) {
+    straceTest(
+      `leaves the old one with all it had when the successor dies as it ${what}, with --processes=${processes}; another succeeds`,
+      async () => {
+        const { old, start, takenOverBy } = await underLoad(processes);
+        let deaths = 0;
+        let next = await start({ under: killedAt(call, 1) });
+        while (!(await becomesReady(next))) {
+          await next.childrenEnded();
+          expect(await next.stop()).toBe(137);
+          await isWell(old);
+          next = await start({ under: killedAt(call, ++deaths + 1) });
+        }
+        expect(deaths).toBeGreaterThanOrEqual(atLeast);
+        await takenOverBy(next);
       },
     );
+  }
+
+  for (const call of ["bind", "listen"]) {
+    straceTest(`leaves it so too when the successor's processes die at their ${call}; another succeeds`, async () => {
+      const { old, start, takenOverBy } = await underLoad(2);
+      const expectErrors = [/lb-[12] ended before it was ready \(/];
+      const next = await start({ under: eachKilledAt(call, 1), expectErrors });
+      expect(await next.exited).toBe(1);
+      await next.stop();
+      await isWell(old);
+      await takenOverBy(await start({}));
+    });
   }
 
   test.each([1, 2])(
@@ -145,11 +176,9 @@ describe("--takeover", () => {
         expect.stringContaining("another successor takes over"),
       ]);
 
-      const children = childrenOf(halfway.pid);
       halfway.kill("SIGKILL");
-      await halfway.exited;
+      await halfway.childrenEnded();
       await isWell(old);
-      await eventually(() => !children.some(isRunning));
       await halfway.stop();
       await using next = await startScale([...again, `--admin=${new URL(old.adminUrl).host}`]);
       await isWell(next);

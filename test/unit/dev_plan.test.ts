@@ -44,7 +44,11 @@ test("an option of dev reaches every role that has it, from a flag or the enviro
 
 test("a switch that dev is given and decides itself is said once", () => {
   const { lb, app, worker } = children(["--stop-with-parent"]);
-  expect([lb, app, worker].map(({ stopWithParent }) => stopWithParent)).toEqual([true, true, true]);
+  expect([lb, app, worker].map(({ stopWithParent }) => stopWithParent)).toEqual([
+    process.pid,
+    process.pid,
+    process.pid,
+  ]);
 });
 
 test("a role's own table of scale.toml reaches that role, and so does the top level", () => {
@@ -91,7 +95,7 @@ test("what dev decides beats everything: addresses, stores, how children stop", 
   expect([lb.admin.port, app.admin.port, worker.admin.port]).toEqual([2, 0, 0]);
   expect([lb.backend.map(({ port }) => port), lb.healthInterval]).toEqual([[4001, 4002], 250]);
   expect([app.databaseUrl, app.migrate, app.drainDelay, app.accessLog]).toEqual([stores.databaseUrl, "auto", 0, false]);
-  for (const role of [lb, app, worker]) expect([role.stopWithParent, role.drainTimeout]).toEqual([true, 5_000]);
+  for (const role of [lb, app, worker]) expect([role.stopWithParent, role.drainTimeout]).toEqual([process.pid, 5_000]);
 });
 
 test("the access log is the balancer's and the worker's, and --access-log=off ends both", () => {

@@ -49,7 +49,7 @@ export function postgresPlan(config: Config, dataDir: string, port: number): Pla
   const flags = [
     `--data-dir=${dataDir}`,
     `--listen=127.0.0.1:${port}`,
-    "--stop-with-parent",
+    `--stop-with-parent=${process.pid}`,
     "--log-level=warn",
     ...log(config),
   ];
@@ -73,7 +73,7 @@ function role(
     ...flags,
     `--instance=${name}`,
     `--run-dir=${runDirOf(config)}`,
-    "--stop-with-parent",
+    `--stop-with-parent=${process.pid}`,
     "--drain-timeout=5s",
     ...log(config),
     ...(config.config === undefined ? [] : [`--config=${resolve(config.config)}`]),
