@@ -26,14 +26,15 @@ export async function takeOrders(
   controlled: Omit<Controlled, "config">,
   succession: Succession,
 ): Promise<Orders> {
-  const onHangup = (): void => {
+  let isOpen = true;
+  // It stays when this is closed: without it a hang-up would end the process before it is done.
+  process.on("SIGHUP", () => {
     try {
-      controlled.reload();
+      if (isOpen) controlled.reload();
     } catch {
       // It has said why in the log.
     }
-  };
-  process.on("SIGHUP", onHangup);
+  });
   const path = resolve(config.control ?? join(config.runDir, `lb-${process.pid}.sock`));
   const orders = controlHandler({ ...controlled, config: config.config });
   const handler = (request: Request) => (isRelease(request) ? release(request, succession.loan) : orders(request));
@@ -43,7 +44,7 @@ export async function takeOrders(
     return undefined;
   });
   const close = async (): Promise<void> => {
-    process.off("SIGHUP", onHangup);
+    isOpen = false;
     await socket?.close();
   };
   return { path: socket === undefined ? undefined : path, close, takeBack: async () => socket?.listenAgain() };

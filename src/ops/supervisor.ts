@@ -77,10 +77,11 @@ async function start({ config, life, processes, listen, merges }: Parts): Promis
   life.onClose("admin", () => admin.close());
   publishProcessMetrics({ version, role, ready: () => life.phase === "ready" });
   life.onClose("processes", () => processes.stop());
-  // An application may have a meaning for it; without one it ends a process, which then comes back.
-  const onHangUp = () => processes.signal("SIGHUP");
-  process.on("SIGHUP", onHangUp);
-  life.onClose("SIGHUP", () => void process.off("SIGHUP", onHangUp));
+  // An application may have a meaning for it; without one it ends a process, which then comes back. Not on the way out: there it would
+  // cut off what is under way.
+  process.on("SIGHUP", () => {
+    if (!life.draining.aborted) processes.signal("SIGHUP");
+  });
   const presence = { pid: process.pid, role, instance: config.instance, listen, admin: admin.address };
   life.onClose("run directory", announce(config, presence));
   log.info(

@@ -48,6 +48,8 @@ test("SIGTERM: no process is ready any more, each finishes its requests, and the
     const response = await fetch(`${app.adminUrl}/readyz`, { keepalive: false });
     return response.status === 503 && ((await response.json()) as { state: string }).state === "draining";
   });
+  // A terminal that is closed says so late, to a process that is on its way out already.
+  app.kill("SIGHUP");
   held.release();
   await answered;
   for (const client of clients) client.end();
