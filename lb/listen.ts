@@ -5,12 +5,14 @@
 import { asEvent, type Protocol, type TcpSocket } from "../src/io/connection.ts";
 import { listen, type Listener } from "../src/io/listener.ts";
 import { log } from "../src/ops/log.ts";
+import { connectionsThatFit } from "../src/ops/machine.ts";
 import { clock, tick } from "../src/std/clock.ts";
 import type { HostPort } from "../src/std/units.ts";
 import type { Balancer } from "./balancer.ts";
-import { type Connection, Connections } from "./connections.ts";
+import { type Connection, type ConnectionLimits, Connections } from "./connections.ts";
 import { Http1Downstream } from "./downstream/http1.ts";
 import { type Proxied, ProxiedConnection } from "./downstream/proxied.ts";
+import { clientsThatFit } from "./open_files.ts";
 import { type Peer, peerOf } from "./rewrite.ts";
 
 /** How exact timeouts are: 15,000 connections take 0.2 ms a sweep. */
@@ -25,7 +27,7 @@ export class Front implements Proxied {
   /** Shares `address`, which is claimed. */
   constructor(balancer: Balancer, address: HostPort) {
     this.#balancer = balancer;
-    this.#connections = new Connections(balancer.config);
+    this.#connections = new Connections(limitsOf(balancer));
     this.#listener = listen({
       address,
       flag: "--listen",
@@ -110,4 +112,15 @@ export class Front implements Proxied {
     this.#connections.sweep(now);
     this.#balancer.services.sweep(now);
   }
+}
+
+/** Clients as configured, as far as the open files allow with the targets of the moment. */
+function limitsOf({ config, services }: Balancer): ConnectionLimits {
+  const fitting = connectionsThatFit();
+  return {
+    connectionsPerClientMax: config.connectionsPerClientMax,
+    get connectionsMax() {
+      return Math.min(config.connectionsMax, clientsThatFit(fitting, services.requestsMax));
+    },
+  };
 }

@@ -1,11 +1,9 @@
 /** Role lb: requests in, requests out to whoever is well. A table of contents; the walk of one request is exchange.ts. */
-import { partOf } from "../src/config/divide.ts";
 import type { Config } from "../src/config/options.ts";
 import { version } from "../src/config/version.ts";
 import { startAdmin } from "../src/ops/admin.ts";
 import { Lifecycle } from "../src/ops/lifecycle.ts";
 import { log } from "../src/ops/log.ts";
-import { checkOpenFiles, connectionsThatFit } from "../src/ops/machine.ts";
 import { publishProcessMetrics } from "../src/ops/process_metrics.ts";
 import { formatHostPort } from "../src/std/units.ts";
 import { openOffices } from "./admin/offices.ts";
@@ -16,31 +14,19 @@ import { reload } from "./control/reload.ts";
 import { wantedOf } from "./control/wanted.ts";
 import { openFront, openServices } from "./data_plane.ts";
 import { publishHealthMetrics } from "./metrics.ts";
+import { checkRoom } from "./open_files.ts";
 import { runSupervisor } from "./supervisor.ts";
 
 /** Balances until it is told to stop; resolves with the exit code. `reread` reads flags, environment and file again. */
 export function run(config: Config, reread: () => Config): Promise<number> {
-  const fitting = withinOpenFiles(config);
-  const again = () => withinOpenFiles(reread());
-  if (fitting.child !== undefined) return runChild(fitting, fitting.child);
-  if (fitting !== config) {
-    const clients = fitting.connectionsMax;
-    log.info({ clients }, `the limit of open files leaves room for ${clients} clients at a time`);
-  }
-  return fitting.processes > 1 ? runSupervisor(fitting, again) : runAlone(fitting, again);
-}
-
-/** A request has a connection on either side. What was asked for must fit the open files; the default takes what there is. */
-function withinOpenFiles(config: Config): Config {
-  const { connectionsMax, processes, child, given } = config;
-  const each = child === undefined ? partOf(connectionsMax, { index: 1, of: processes }) : connectionsMax;
-  if (given.has("connectionsMax")) {
-    const because = `--connections-max=${connectionsMax} over ${processes} processes is ${each} clients each, with a connection to a target for each`;
-    checkOpenFiles(2 * each, because);
-    return config;
-  }
-  const most = Math.floor(connectionsThatFit() / 2);
-  return each <= most ? config : { ...config, connectionsMax: child === undefined ? most * processes : most };
+  if (config.child !== undefined) return runChild(config, config.child);
+  checkRoom(config);
+  const again = (): Config => {
+    const now = reread();
+    checkRoom(now);
+    return now;
+  };
+  return config.processes > 1 ? runSupervisor(config, again) : runAlone(config, again);
 }
 
 /** Control plane and data plane in one process. */

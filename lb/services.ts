@@ -9,6 +9,8 @@ export class Services {
   readonly #makePool: MakePool;
   readonly #report: (report: Report) => void;
   readonly #byName = new Map<string, Service>();
+  /** Most requests that all targets are given at a time; Infinity where one has no limit. */
+  requestsMax = 0;
   #routes: Routes = noRoutes;
   #table: RouteTable<Service> = new RouteTable(noRoutes, (name) => this.#byName.get(name)!);
 
@@ -48,6 +50,8 @@ export class Services {
       service.apply(wanted);
     }
     for (const service of gone.values()) service.retire();
+    const targets = [...this.all()].flatMap((service) => service.targets);
+    this.requestsMax = targets.reduce((sum, { requestsMax }) => sum + requestsMax, 0);
     this.#reroute(world.routes, isNew || gone.size > 0);
   }
 

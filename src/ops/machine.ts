@@ -20,7 +20,7 @@ export function checkOpenFiles(connections: number, because: string, limit = ope
     "configuration_invalid",
     `${because}, so ${needed} open files are needed, and the limit of this process is ${limit}`,
     {
-      hint: `ulimit -n ${needed} before the start, LimitNOFILE=${needed} in a systemd unit, or a lower limit of connections`,
+      hint: `ulimit -n ${needed} before the start, LimitNOFILE=${needed} in a systemd unit, or a lower limit of connections, of clients or (max_connections) of each target`,
     },
   );
 }

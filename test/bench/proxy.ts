@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { freePorts } from "../../src/io/free_port.ts";
 import { largeBodies } from "./proxy/bodies.ts";
 import { compare, type Pace, warmUpSeconds } from "./proxy/compare.ts";
-import { idleConnections } from "./proxy/idle.ts";
+import { idleConnections, targetConnectionsMax } from "./proxy/idle.ts";
 import { latencyAtHalf } from "./proxy/latency.ts";
 import { peers, type Place, type Proxy, startPeer } from "./proxy/peers.ts";
 import { smallRequests } from "./proxy/requests.ts";
@@ -85,7 +85,8 @@ export async function run(args: readonly string[]): Promise<boolean> {
   cleanUp.defer(() => rmSync(directory, { recursive: true, force: true }));
   const backends = await Promise.all([startBackend(cleanUp), startBackend(cleanUp)]);
   const place = (name: string): Place => ({ directory: join(directory, name), port: freePorts(1)[0]!, backends });
-  const startFresh = () => startPeer(peers[0]!, place("fresh"));
+  const bounded = backends.map((backend) => `${backend},max_connections=${targetConnectionsMax / backends.length}`);
+  const startFresh = () => startPeer(peers[0]!, { ...place("fresh"), backends: bounded });
   const proxies = chosen.every((name) => name === "idle") ? [] : await startAll(cleanUp, place);
   let holds = true;
   for (const name of chosen) holds = (await parts[name]!({ proxies, directory, pace, startFresh })) && holds;

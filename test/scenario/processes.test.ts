@@ -9,7 +9,7 @@ import { eventually } from "../harness/eventually.ts";
 import { metric } from "../harness/metrics.ts";
 import { childrenOf, isRunning } from "../harness/proc.ts";
 import { runScale, startScale } from "../harness/process.ts";
-import { exchange, rawBackend } from "../harness/raw.ts";
+import { exchange, rawBackend, rawClient, type RawPeer } from "../harness/raw.ts";
 
 setDefaultTimeout(60_000);
 
@@ -23,6 +23,13 @@ async function ask(url: string): Promise<string> {
   const response = await exchange(url, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   return response.slice(response.indexOf("\r\n\r\n") + 4);
 }
+
+/** Whether what was sent is answered, and not turned away. */
+const isServed = (client: RawPeer) =>
+  client.until("hello").then(
+    () => true,
+    () => false,
+  );
 
 const startApp = (...flags: readonly string[]) =>
   startScale(["--role=app", entry, "--processes=2", "--drain-delay=0", ...flags]);
@@ -121,6 +128,25 @@ describe("role lb", () => {
     const { code, stderr } = await runScale(["--role=lb", "--backend=127.0.0.1:1", "--connections-max=1000000"]);
     expect(code).toBe(78);
     expect(stderr).toContain("LimitNOFILE=2000100");
+  });
+
+  test("where all targets have max_connections the open files are the clients', until one is added that has none", async () => {
+    using backend = rawBackend(hello);
+    const flags = ["--role=lb", `--backend=${backend.address},max_connections=20`, "--health-interval=100ms"];
+    await using lb = await startScale(flags, { under: ["prlimit", "--nofile=400:400"] });
+    expect(lb.log().join("\n")).toContain("the limit of open files leaves room for 280 clients");
+    const letIn = async () => {
+      using clients = new DisposableStack();
+      for (let served = 0; ; served++) {
+        const client = clients.use(await rawClient(lb.url));
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        if (!(await isServed(client))) return served;
+      }
+    };
+    expect(await letIn()).toBe(280);
+    expect((await runScale(["lb", "add", "127.0.0.1:1", `--run-dir=${lb.runDir}`])).code).toBe(0);
+    await eventually(async () => (await metric(lb.adminUrl, "lb_connections_open")) === 0);
+    expect(await letIn()).toBe(150);
   });
 });
 

@@ -1,6 +1,7 @@
 /** What makes several processes one: parts of limits, sums of numbers, the claim on a port, and what the machine must allow. */
 import { describe, expect, test } from "bun:test";
 
+import { clientsThatFit } from "../../lb/open_files.ts";
 import { heardLoads, sumOfLoads } from "../../lb/sum_of_loads.ts";
 import type { World } from "../../lb/world.ts";
 import { partOf } from "../../src/config/divide.ts";
@@ -161,5 +162,19 @@ describe("the limit of open files", () => {
     [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
   ])("of %p leaves room for %p connections", (limit, connections) => {
     expect(connectionsThatFit(limit)).toBe(connections);
+  });
+
+  const none = Number.POSITIVE_INFINITY;
+  test.each([
+    [1_000, none, 500],
+    [1_001, none, 500],
+    [1_000, 100, 900],
+    [1_000, 499, 501],
+    [1_000, 500, 500],
+    [1_000, 5_000, 500],
+    [none, none, none],
+    [none, 100, none],
+  ])("with %p connections, at most %p of them to targets, leaves room for %p clients", (connections, most, clients) => {
+    expect(clientsThatFit(connections, most)).toBe(clients);
   });
 });

@@ -2,6 +2,7 @@
 // takes where its open files leave room for fewer, each of which has had one request answered, against the same process before the
 // first. By then it has served others, because what it compiles for its first requests, some 10 MB, is no connection's.
 
+import { clientsThatFit } from "../../../lb/open_files.ts";
 import { connectionsThatFit } from "../../../src/ops/machine.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { residentBytes } from "../../harness/proc.ts";
@@ -10,8 +11,9 @@ import { warmUpSeconds } from "./compare.ts";
 import type { Proxy } from "./peers.ts";
 import { load } from "./wrk.ts";
 
-/** A balancer keeps a file for each client and one for its target. */
-const connections = Math.min(15_000, Math.floor(connectionsThatFit() / 2));
+/** Of both targets together: the fewer connections they take, the more open files are left for clients. */
+export const targetConnectionsMax = 4_000;
+const connections = Math.min(15_000, clientsThatFit(connectionsThatFit(), targetConnectionsMax));
 /** Connecting at a time: fewer than a listener's queue. */
 const batch = 250;
 const settleMilliseconds = 5_000;
