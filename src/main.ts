@@ -35,7 +35,10 @@ const programs: { readonly [C in Command]: () => Promise<Program> } = {
 /** Pages of which each of several processes has a part, and what makes one of them. */
 const mergesOf: { readonly [C in "app" | "worker"]: () => Promise<Merges> } = {
   app: async () => ({ "/statements": (await import("./runtime/sum_of_shapes.ts")).sumOfShapes }),
-  worker: async () => ({ "/jobs/queues": (await import("../worker/sum_of_overviews.ts")).sumOfOverviews }),
+  worker: async () => ({
+    "/statements": (await import("./runtime/sum_of_shapes.ts")).sumOfShapes,
+    "/jobs/queues": (await import("../worker/sum_of_overviews.ts")).sumOfOverviews,
+  }),
 };
 
 /** Gives a role the module "scale" and a way to its application. */

@@ -22,6 +22,7 @@ import {
   storeStates,
 } from "../src/runtime/runtime.ts";
 import { scheduleTable } from "../src/runtime/schedule.ts";
+import { statementShapes } from "../src/runtime/statements.ts";
 import { messageOf, ScaleError } from "../src/std/errors.ts";
 import type { Queue } from "../src/store/queue/queue.ts";
 import { QueueConsumer } from "./consumer.ts";
@@ -70,7 +71,10 @@ async function start(config: Config, load: () => Promise<Application>, life: Lif
   });
   life.onClose("heartbeat", () => heartbeat.stop());
 
-  const pages = await jobsPages(queue.inspector, { instance, version, queues, slots });
+  const pages = {
+    ...(await jobsPages(queue.inspector, { instance, version, queues, slots })),
+    "/statements": { GET: () => Response.json(statementShapes()) },
+  };
   const admin = startAdmin(config, () => readiness(life, consumers, heartbeat), pages);
   life.onClose("admin", () => admin.close());
   publishJobMetrics(slots);

@@ -3,12 +3,15 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { openQueue } from "../../src/store/queue/open.ts";
 import { openSql } from "../../src/store/sql/sql.ts";
 import { closing, get } from "../harness/balancer.ts";
+import { eventually } from "../harness/eventually.ts";
 import { metric } from "../harness/metrics.ts";
 import { createDatabase } from "../harness/postgres.ts";
 import { runScale, startScale } from "../harness/process.ts";
 import { exchange } from "../harness/raw.ts";
+import { freshNamespace, sharedRedis } from "../harness/redis.ts";
 
 setDefaultTimeout(60_000);
 
@@ -69,6 +72,11 @@ test.each([1, 2])(
     expect(after.stdout).toContain("0 findings");
     expect(after.code).toBe(0);
 
+    // All are one author's: PostgreSQL knows the index, and does better without it.
+    await execute(env.DATABASE_URL, "update posts set author_id = 1; analyze posts");
+    const lopsided = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
+    expect(lopsided.stdout).toContain("Fix: ask for fewer rows: an index on posts (author_id) is there");
+
     const alone = await runScale(["doctor"], { env });
     expect(alone.code).toBe(2);
     expect(alone.stderr).toContain("scale doctor --database");
@@ -87,7 +95,25 @@ test("what the processes of an application have sent is added up, and one that d
   const other = { pid: process.pid, role: "app", admin: new URL(app.url).host };
   writeFileSync(join(app.runDir, `app-${process.pid}.json`), JSON.stringify(other));
   const { code, stdout } = await runScale(["doctor", "--database", `--run-dir=${app.runDir}`], { env });
-  expect(stdout).toContain(`application ${process.pid} does not say which statements it sends`);
+  expect(stdout).toContain(`role app (${process.pid}) does not say which statements it sends`);
   expect(stdout).toContain("/statements answers with status 404: ");
   expect(code).toBe(1);
+});
+
+test("the statements of jobs are looked at too", async () => {
+  const namespace = freshNamespace();
+  const env = {
+    DATABASE_URL: await createDatabase(),
+    REDIS_URL: (await sharedRedis()).url,
+    SCALE_NAMESPACE: namespace,
+  };
+  await execute(env.DATABASE_URL, schema);
+  await using worker = await startScale(["--role=worker", entry], { env });
+  const queue = openQueue(env.REDIS_URL, { namespace });
+  await queue.enqueue("default", [{ name: "count_posts", payload: "7" }]);
+  const looked = async () => (await runScale(["doctor", "--database", `--run-dir=${worker.runDir}`], { env })).stdout;
+  await eventually(async () =>
+    (await looked()).includes("select count(*)::int as posts from posts where author_id = $1"),
+  );
+  await queue.close();
 });

@@ -1,5 +1,5 @@
 /**
- * `scale doctor --database`: asks the applications that run here which statements they send, has PostgreSQL explain each, and says which
+ * `scale doctor --database`: asks the applications and workers that run here which statements they send, has PostgreSQL explain each, and says which
  * read a large table from end to end, which index would serve, and which foreign keys have none. Changes nothing. What a plan means is
  * plan.ts.
  */
@@ -8,7 +8,7 @@ import { type Presence, running } from "../../ops/run_dir.ts";
 import { type Shape, sumOfShapes } from "../../runtime/sum_of_shapes.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
 import { openSql, type Sql, type SqlSession, type Statement } from "../../store/sql/sql.ts";
-import { indexFor, type PlanNode, scansOf } from "./plan.ts";
+import { adviceFor, type PlanNode, scansOf } from "./plan.ts";
 
 /** Below this a scan is as fast as an index. */
 const largeRows = 10_000;
@@ -36,15 +36,15 @@ export async function databaseFindings(config: Config): Promise<readonly string[
 interface Seen {
   /** The most used first. */
   readonly shapes: readonly Shape[];
-  /** A finding for each application that did not say. */
+  /** A finding for each process that did not say. */
   readonly silent: readonly string[];
 }
 
-/** Of every application that runs here. */
+/** Of every application and worker that runs here. */
 async function shapesSeen(runDir: string): Promise<Seen> {
-  const apps = running(runDir, "app");
+  const apps = [...running(runDir, "app"), ...running(runDir, "worker")];
   if (apps.length === 0) {
-    print(`no application runs with --run-dir=${runDir}: only foreign keys are looked at`);
+    print(`no application and no worker runs with --run-dir=${runDir}: only foreign keys are looked at`);
     return { shapes: [], silent: [] };
   }
   const answers = await Promise.all(apps.map(askForShapes));
@@ -55,10 +55,10 @@ async function shapesSeen(runDir: string): Promise<Seen> {
 }
 
 /** Resolves with what is wrong where it does not answer. */
-async function askForShapes({ pid, admin }: Presence): Promise<readonly Shape[] | string> {
+async function askForShapes({ pid, role, admin }: Presence): Promise<readonly Shape[] | string> {
   const url = `http://${admin}/statements`;
   const finding = (what: string) =>
-    `application ${pid} does not say which statements it sends: ${url} ${what}\n  Fix: a process of this version of scale, alive and ready`;
+    `role ${role} (${pid}) does not say which statements it sends: ${url} ${what}\n  Fix: a process of this version of scale, alive and ready`;
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(answerMilliseconds) });
     if (answer.ok) return (await answer.json()) as readonly Shape[];
@@ -69,16 +69,16 @@ async function askForShapes({ pid, admin }: Presence): Promise<readonly Shape[] 
 }
 
 async function slowStatements(sql: Sql, shapes: readonly Shape[]): Promise<string[]> {
-  const rows = await tableRows(sql);
+  const tables = await tablesOf(sql);
   const findings: string[] = [];
   for (const { text, times } of shapes) {
     const plan = await explain(sql, text);
     if (plan === undefined) continue;
-    for (const scan of scansOf(plan, (table) => rows.get(table) ?? 0, largeRows)) {
-      const index = indexFor(scan);
+    for (const scan of scansOf(plan, (table) => tables.get(table)?.rows ?? 0, largeRows)) {
+      const { rows, quoted, indexes } = tables.get(scan.table)!;
       findings.push(
-        `reads all ${rows.get(scan.table)} rows of ${scan.table}, sent ${times} times:\n  ${oneLine(text)}\n` +
-          (index === undefined ? "  Fix: ask for fewer rows; no index serves this" : `  Fix: ${index}`),
+        `reads all ${rows} rows of ${scan.table}, sent ${times} times:\n  ${oneLine(text)}\n` +
+          `  Fix: ${adviceFor(scan, quoted, indexes)}`,
       );
     }
   }
@@ -112,14 +112,25 @@ async function genericPlan(session: SqlSession, text: string): Promise<PlanNode 
   return row?.["QUERY PLAN"][0]?.Plan;
 }
 
-async function tableRows(sql: Sql): Promise<ReadonlyMap<string, number>> {
-  const rows = await sql.query<{ table: string; rows: number }>(
+interface Table {
+  readonly table: string;
+  readonly quoted: string;
+  readonly rows: number;
+  /** Columns and expressions of each whole index that is in use. */
+  readonly indexes: readonly (readonly string[])[];
+}
+
+async function tablesOf(sql: Sql): Promise<ReadonlyMap<string, Table>> {
+  const tables = await sql.query<Table>(
     statement(
-      `select relname as table, greatest(reltuples, 0)::float8 as rows from pg_class
+      `select relname as table, quote_ident(relname) as quoted, greatest(reltuples, 0)::float8 as rows,
+         coalesce((select json_agg(array(select pg_get_indexdef(indexrelid, place, true) from generate_series(1, indnkeyatts) place))
+           from pg_index where indrelid = pg_class.oid and indisvalid and indpred is null), '[]') as indexes
+       from pg_class
        where relkind in ('r', 'p') and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`,
     ),
   );
-  return new Map(rows.map(({ table, rows: count }) => [table, count]));
+  return new Map(tables.map((table) => [table.table, table]));
 }
 
 /** A row that is deleted or changed is looked for in every table that refers to it: without an index, from end to end. */
@@ -127,12 +138,12 @@ async function bareForeignKeys(sql: Sql): Promise<string[]> {
   const rows = await sql.query<{ table: string; columns: string }>(
     statement(
       `select conrelid::regclass::text as table,
-         (select string_agg(attname, ', ' order by position)
+         (select string_agg(quote_ident(attname), ', ' order by position)
           from unnest(conkey) with ordinality as key (number, position)
           join pg_attribute on attrelid = conrelid and attnum = number) as columns
        from pg_constraint
        where contype = 'f' and not exists (
-         select from pg_index where indrelid = conrelid
+         select from pg_index where indrelid = conrelid and indisvalid and indpred is null
          and (string_to_array(indkey::text, ' ')::int2[])[1:cardinality(conkey)] @> conkey)
        order by 1, 2`,
     ),

@@ -27,8 +27,15 @@ export function scansOf(plan: PlanNode, rowsOf: (table: string) => number, rowsM
   });
 }
 
-export function indexFor({ table, columns }: Scan): string | undefined {
-  return columns.length === 0 ? undefined : `create index concurrently on ${table} (${columns.join(", ")})`;
+/** What to do about it. `name` is the table's, quoted; `indexes` are those it has, as the columns of each. */
+export function adviceFor({ columns }: Scan, name: string, indexes: readonly (readonly string[])[]): string {
+  if (columns.length === 0) return "ask for fewer rows; no index serves this as it is written";
+  const wanted = new Set(columns.map((column) => column.replace(/ desc$/, "")));
+  const isThere = indexes.some((index) => wanted.isSubsetOf(new Set(index.slice(0, wanted.size))));
+  const place = `${name} (${columns.join(", ")})`;
+  if (isThere)
+    return `ask for fewer rows: an index on ${place} is there, and PostgreSQL expects more than it is worth using for`;
+  return `create index concurrently on ${place}`;
 }
 
 interface Visited {
@@ -51,7 +58,9 @@ function columnsFor(node: PlanNode, above: readonly PlanNode[]): readonly string
   return sorted.map((match) => `${match![1]}${match![2]?.toLowerCase() ?? ""}`);
 }
 
-const comparison = /\(?(?:\w+\.)?([a-z_]\w*)(?:\)::[a-z ]+)? (=|<|>|<=|>=) /g;
+/** A column, quoted where its name must be; or one in lower or upper, which an index may be of. Then what it is compared by. */
+const comparison =
+  /\(?(?:\w+\.)?((?:lower|upper)\((?:\([\w".]+\)::[a-z ]+|[\w".]+)\)|[a-z_]\w*|"[^"]+")(?:\)::[a-z ]+)? (=|<|>|<=|>=) /g;
 
 /** Columns compared in a filter: those with = first, as an index wants them, then one of the others. */
 function comparedIn(filter: string): readonly string[] {
