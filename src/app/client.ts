@@ -1,15 +1,6 @@
 /** Who is asking, over which scheme and under which name, given how far the peer is trusted. Pure but for what it is handed. */
 import { clientOfList, type Trust, unmapped } from "../std/forwarded.ts";
 
-export interface Client {
-  readonly ip: string;
-  /** The client's connection is TLS, as far as the trusted proxies say. */
-  readonly secure: boolean;
-  readonly host: string;
-  /** It brought X-Forwarded-For, and its peer is nobody whose word counts. */
-  readonly ignored: boolean;
-}
-
 /** What a request arrived with. */
 export interface Arrival {
   /** Address of the peer of the connection; undefined when it has gone already. */
@@ -17,16 +8,38 @@ export interface Arrival {
   readonly headers: Headers;
 }
 
-/** X-Forwarded-* count only from a trusted peer; X-Forwarded-For is read from the right, to the first address not trusted. */
-export function clientOf({ peer, headers }: Arrival, trusted: Trust, publicUrl: URL | undefined): Client {
-  const ip = unmapped(peer ?? "");
-  const believed = trusted(ip);
-  const forwardedProto = believed ? headers.get("x-forwarded-proto") : null;
-  const forwardedHost = believed ? headers.get("x-forwarded-host") : null;
-  return {
-    ip: believed ? clientOfList(headers.get("x-forwarded-for") ?? "", ip, trusted) : ip,
-    secure: publicUrl ? publicUrl.protocol === "https:" : forwardedProto === "https",
-    host: publicUrl?.host ?? forwardedHost ?? headers.get("host") ?? "localhost",
-    ignored: !believed && headers.has("x-forwarded-for"),
-  };
+/**
+ * X-Forwarded-* count only from a trusted peer; X-Forwarded-For is read from the right, to the first address not trusted. Every request
+ * is logged with its address; the rest is read for those that ask.
+ */
+export class Client {
+  readonly ip: string;
+  readonly #headers: Headers;
+  readonly #isBelieved: boolean;
+  readonly #publicUrl: URL | undefined;
+
+  constructor({ peer = "", headers }: Arrival, trusted: Trust, publicUrl: URL | undefined) {
+    const ip = unmapped(peer);
+    this.#headers = headers;
+    this.#publicUrl = publicUrl;
+    this.#isBelieved = trusted(ip);
+    const list = this.#isBelieved ? headers.get("x-forwarded-for") : null;
+    this.ip = list === null ? ip : clientOfList(list, ip, trusted);
+  }
+
+  /** The client's connection is TLS, as far as the trusted proxies say. */
+  get secure(): boolean {
+    if (this.#publicUrl !== undefined) return this.#publicUrl.protocol === "https:";
+    return this.#isBelieved && this.#headers.get("x-forwarded-proto") === "https";
+  }
+
+  get host(): string {
+    const forwarded = this.#isBelieved ? this.#headers.get("x-forwarded-host") : null;
+    return this.#publicUrl?.host ?? forwarded ?? this.#headers.get("host") ?? "localhost";
+  }
+
+  /** It brought X-Forwarded-For, and its peer is nobody whose word counts. */
+  get ignored(): boolean {
+    return !this.#isBelieved && this.#headers.has("x-forwarded-for");
+  }
 }

@@ -3,6 +3,7 @@ import { type Log, log } from "../ops/log.ts";
 import { Consistency } from "../runtime/consistency.ts";
 import type { RequestContext } from "../runtime/context.ts";
 import { readSessionId } from "../runtime/session_cookie.ts";
+import type { SessionId } from "../runtime/session_id.ts";
 import type { SessionRules } from "../runtime/session_record.ts";
 import { type Caller, SessionState } from "../runtime/session_state.ts";
 import { ScaleError } from "../std/errors.ts";
@@ -13,18 +14,18 @@ import type { Client } from "./client.ts";
 import type { Deadline } from "./deadlines.ts";
 import { readPosition, writePosition } from "./position.ts";
 
-/** The request's owner. Fields that most requests never ask for (url, signal, log, trace) are made when they do. */
+/** The request's owner. Fields that most requests never ask for (session, url, signal, log, trace) are made when they do. */
 export class Exchange implements RequestContext, Deadline, Caller {
   readonly kind = "request";
   readonly startedAt = performance.now();
   readonly id: string;
   readonly route: string;
-  readonly session: SessionState;
-  /** Made by another site's page. */
+  /** Made by another site's page. Decided before a handler may change the request's fields. */
   readonly isForeign: boolean;
   readonly #client: Client;
   readonly #request: Request;
-  readonly #hasSession: boolean;
+  readonly #rules: SessionRules;
+  #session: SessionState | undefined;
   #consistency: Consistency | undefined;
   #position: string | undefined;
   #url: URL | undefined;
@@ -40,15 +41,26 @@ export class Exchange implements RequestContext, Deadline, Caller {
     this.route = route;
     this.#client = client;
     this.#request = request;
-    const sessionId = readSessionId(request.headers.get("cookie"), client.secure);
+    this.#rules = rules;
     this.isForeign = isForeign(request, () => this.url.origin);
-    this.#hasSession = sessionId !== undefined;
-    this.session = new SessionState(sessionId, rules, this);
   }
 
   /** Made by another site's page, with our session's cookie. */
   get isForged(): boolean {
-    return this.isForeign && this.#hasSession;
+    return this.isForeign && this.#sessionId !== undefined;
+  }
+
+  get session(): SessionState {
+    return (this.#session ??= new SessionState(this.#sessionId, this.#rules, this));
+  }
+
+  /** What the response must say of the session, as SessionState.cookie. */
+  get sessionCookie(): string | null | undefined {
+    return this.#session?.cookie;
+  }
+
+  get #sessionId(): SessionId | undefined {
+    return readSessionId(this.#request.headers.get("cookie"), this.secure);
   }
 
   get ip(): string {
@@ -73,7 +85,10 @@ export class Exchange implements RequestContext, Deadline, Caller {
   }
 
   get consistency(): Consistency {
-    return (this.#consistency ??= new Consistency(readPosition(this.#request.headers, this.secure), this.#hasSession));
+    return (this.#consistency ??= new Consistency(
+      readPosition(this.#request.headers, this.secure),
+      this.#sessionId !== undefined,
+    ));
   }
 
   /** Resolves when it is known what the client must be told of its position; undefined where no statement asked. Never rejects. */

@@ -18,7 +18,7 @@ import { networkTest } from "../std/cidr.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import type { Trust } from "../std/forwarded.ts";
 import { bodyFault, checkLength, guardBody } from "./body.ts";
-import { clientOf } from "./client.ts";
+import { Client } from "./client.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange } from "./exchange.ts";
 import { foreignOrigin } from "./origin.ts";
@@ -71,7 +71,7 @@ export class Serving {
     const { publicUrl } = this.#rules;
     return (request, server) => {
       const peer = server.requestIP(request)?.address;
-      const client = clientOf({ peer, headers: request.headers }, this.#trusted, publicUrl);
+      const client = new Client({ peer, headers: request.headers }, this.#trusted, publicUrl);
       if (!this.#warned && client.ignored) this.#warnIgnored(client.ip);
       return this.#answer(new Exchange(request, route, client, this.#sessionRules), request, server, handler);
     };
@@ -100,7 +100,8 @@ export class Serving {
     let failure: unknown;
     let response: Response | undefined;
     try {
-      response = await this.#respond(exchange, request, server, handler);
+      const value = this.#call(exchange, request, server, handler);
+      response = this.#responseOf(isThenable(value) ? await exchange.within(value) : value, exchange);
     } catch (error) {
       failure = bodyFault(error);
       if (failure instanceof ScaleError && failure.code === "request_timeout") this.#timedOut.inc();
@@ -113,19 +114,16 @@ export class Serving {
     return this.#finish(exchange, request, response, failure);
   }
 
-  async #respond(
-    exchange: Exchange,
-    request: Request,
-    server: Server,
-    handler: Handler,
-  ): Promise<Response | undefined> {
+  #call(exchange: Exchange, request: Request, server: Server, handler: Handler): unknown {
     this.#admit();
     checkLength(request, this.#rules.bodyBytesMax);
     if (exchange.isForged) throw foreignOrigin(request, exchange.url.origin);
     guardBody(request);
-    const value = runIn(exchange, () => handler(request, server));
-    const settled = isThenable(value) ? await exchange.within(value) : value;
-    if (settled !== undefined) return toResponse(settled);
+    return runIn(exchange, () => handler(request, server));
+  }
+
+  #responseOf(value: unknown, exchange: Exchange): Response | undefined {
+    if (value !== undefined) return toResponse(value);
     // The handler has upgraded the connection: there is nothing to send.
     if (this.#upgrades) return undefined;
     throw new ScaleError("internal", `the handler of ${exchange.route} returned nothing`, {
@@ -192,7 +190,7 @@ export class Serving {
   }
 
   #withHeaders(response: Response, exchange: Exchange): Response {
-    const { session, secure } = exchange;
+    const { sessionCookie: cookie } = exchange;
     // The instance first: setting it twice changes nothing, should the cookie then turn out to need a copy.
     if (this.#rules.servedBy) response.headers.set("x-served-by", this.#instance);
     if (this.#draining) response.headers.set("connection", "close");
@@ -201,8 +199,8 @@ export class Serving {
     if (repeated !== undefined) response.headers.append("server-timing", repeated);
     const cached = cacheNote(exchange);
     if (cached !== undefined) response.headers.append("server-timing", cached);
-    if (session.cookie !== undefined) {
-      response.headers.append("set-cookie", sessionCookie(session.cookie, secure, this.#rules.sessionLifetime));
+    if (cookie !== undefined) {
+      response.headers.append("set-cookie", sessionCookie(cookie, exchange.secure, this.#rules.sessionLifetime));
       keepFromSharedCaches(response.headers);
     }
     return response;

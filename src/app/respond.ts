@@ -4,12 +4,12 @@ import { JsonText } from "../runtime/json_text.ts";
 import { ScaleError } from "../std/errors.ts";
 
 const jsonType = "application/json; charset=utf-8";
+const asJson = { headers: { "content-type": jsonType } };
 
-/** A Response is sent as it is, JsonText as the text it holds, everything else as JSON. */
+/** A Response is sent as it is, JsonText as what it holds, everything else as JSON. */
 export function toResponse(value: unknown): Response {
   if (value instanceof Response) return value;
-  if (value instanceof JsonText) return new Response(value.body, { headers: { "content-type": jsonType } });
-  return Response.json(value, { headers: { "content-type": jsonType } });
+  return value instanceof JsonText ? new Response(value.body, asJson) : Response.json(value, asJson);
 }
 
 /**

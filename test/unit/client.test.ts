@@ -1,14 +1,15 @@
 /** Who a request comes from, given how far its peer is trusted. */
 import { expect, test } from "bun:test";
 
-import { clientOf } from "../../src/app/client.ts";
+import { Client } from "../../src/app/client.ts";
 import { inNetworks, networkTest, parseCidr } from "../../src/std/cidr.ts";
 
 const trusted = networkTest(["127.0.0.0/8", "10.0.0.0/8", "::1/128"].map(parseCidr));
 
 function client(peer: string, headers: { [name: string]: string }, publicUrl?: string) {
   const all = new Headers({ host: "internal:3000", ...headers });
-  return clientOf({ peer, headers: all }, trusted, publicUrl === undefined ? undefined : new URL(publicUrl));
+  const asked = new Client({ peer, headers: all }, trusted, publicUrl === undefined ? undefined : new URL(publicUrl));
+  return { ip: asked.ip, secure: asked.secure, host: asked.host, ignored: asked.ignored };
 }
 
 test.each([
