@@ -129,10 +129,10 @@ function uniqueOf({ name }: JobDefinition, unique: EnqueueOptions["unique"]): Pi
   if (unique === undefined) return {};
   const { key, per = 0 } = typeof unique === "string" ? { key: unique } : unique;
   if (typeof key !== "string" || key.length > uniqueCharsMax) {
-    throw invalid(name, "unique", `at most ${uniqueCharsMax} characters`);
+    throw invalid(name, "unique", `at most ${uniqueCharsMax} characters`, key);
   }
   const throttleMs = milliseconds(name, "unique.per", per);
-  if (throttleMs > throttleMsMax) throw invalid(name, "unique.per", "at most 30d");
+  if (throttleMs > throttleMsMax) throw invalid(name, "unique.per", "at most 30d", per);
   return { unique: `${name}:${key}`, ...(throttleMs === 0 ? {} : { throttleMs }) };
 }
 
@@ -156,8 +156,8 @@ function toJson(value: unknown, what: string): string {
 }
 
 function delayOf({ name }: JobDefinition, { delay = 0, at }: EnqueueOptions): number {
-  if (at !== undefined && Number.isNaN(at.getTime())) throw invalid(name, "at", "a valid Date");
+  if (at !== undefined && Number.isNaN(at.getTime())) throw invalid(name, "at", "a valid Date", at);
   const delayMs = at === undefined ? milliseconds(name, "delay", delay) : Math.max(0, at.getTime() - Date.now());
-  if (delayMs > delayMsMax) throw invalid(name, "delay", "at most 365d");
+  if (delayMs > delayMsMax) throw invalid(name, "delay", "at most 365d", at ?? delay);
   return delayMs;
 }

@@ -52,18 +52,19 @@ export function define(name: string, handler: JobDefinition["handler"], options:
     retention,
     priority = "normal",
   } = options;
-  if (name === "" || name.length > nameCharsMax) throw invalid(name, "name", `1–${nameCharsMax} characters`);
-  if (typeof handler !== "function") throw invalid(name, "handler", "a function");
+  if (name === "" || name.length > nameCharsMax) throw invalid(name, "name", `1–${nameCharsMax} characters`, name);
+  if (typeof handler !== "function") throw invalid(name, "handler", "a function", handler);
   if (!/^[a-z0-9][a-z0-9_-]{0,62}$/.test(queue)) {
-    throw invalid(name, "queue", "lower-case letters, digits, - and _, at most 63");
+    throw invalid(name, "queue", "lower-case letters, digits, - and _, at most 63", queue);
   }
-  if (!Number.isInteger(attempts) || attempts < 1) throw invalid(name, "attempts", "a whole number of at least 1");
+  if (!Number.isInteger(attempts) || attempts < 1)
+    throw invalid(name, "attempts", "a whole number of at least 1", attempts);
   if (schema !== undefined && !isStandardSchema(schema)) {
-    throw invalid(name, "schema", "a Standard Schema, as zod, valibot and arktype make them");
+    throw invalid(name, "schema", "a Standard Schema, as zod, valibot and arktype make them", schema);
   }
-  if (fallback !== undefined && fallback !== "outbox") throw invalid(name, "fallback", `"outbox"`);
+  if (fallback !== undefined && fallback !== "outbox") throw invalid(name, "fallback", `"outbox"`, fallback);
   const timeoutMs = milliseconds(name, "timeout", timeout);
-  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) throw invalid(name, "timeout", "1ms–7d");
+  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) throw invalid(name, "timeout", "1ms–7d", timeout);
   return {
     name,
     queue,
@@ -84,12 +85,13 @@ export function define(name: string, handler: JobDefinition["handler"], options:
 
 /** Throws entry_invalid where it is none. */
 export function priorityOf(name: string, priority: Priority): Priority {
-  if (!priorities.includes(priority)) throw invalid(name, "priority", priorities.map((one) => `"${one}"`).join(", "));
+  if (!priorities.includes(priority))
+    throw invalid(name, "priority", priorities.map((one) => `"${one}"`).join(", "), priority);
   return priority;
 }
 
 function keepMsOf(name: string, retention: string | number): number {
   const keepMs = milliseconds(name, "retention", retention);
-  if (keepMs > keepMsMax) throw invalid(name, "retention", "0–365d");
+  if (keepMs > keepMsMax) throw invalid(name, "retention", "0–365d", retention);
   return keepMs;
 }

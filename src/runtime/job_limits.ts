@@ -45,14 +45,14 @@ function rateOf(name: string, what: string, { max, per }: Rate): RateLimit {
   try {
     return { max: places(name, `${what}.max`, max), perMs: durationOf(`${what}.per`, per, perMsMin, perMsMax) };
   } catch (error) {
-    if (error instanceof RangeError) throw invalid(name, `${what}.per`, "10ms–30d");
+    if (error instanceof RangeError) throw invalid(name, `${what}.per`, "10ms–30d", per);
     throw error;
   }
 }
 
 function places(name: string, what: string, value: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= placesMax) return value;
-  throw invalid(name, what, `a whole number, 1–${placesMax}`);
+  throw invalid(name, what, `a whole number, 1–${placesMax}`, value);
 }
 
 /**
@@ -70,7 +70,7 @@ export function gatesOf(name: string, { concurrency, rate }: JobLimits, key: str
 
 function keyGates(name: string, { concurrency: { perKey }, rate }: JobLimits, key: string): readonly Gate[] {
   if (typeof key !== "string" || key === "" || key.length > keyCharsMax) {
-    throw invalid(name, "key", `1–${keyCharsMax} characters`);
+    throw invalid(name, "key", `1–${keyCharsMax} characters`, key);
   }
   const of = `${plainJob(name)}:${plain(key)}`;
   return [

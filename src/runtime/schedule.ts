@@ -8,6 +8,7 @@ import { type Cron, parseCron } from "../std/cron.ts";
 import { messageOf, ScaleError } from "../std/errors.ts";
 import { TimeZone } from "../std/time_zone.ts";
 import { durationOf } from "../std/units.ts";
+import { shown } from "./invalid_job.ts";
 import type { JobDefinition } from "./job_definition.ts";
 import { jobBehind } from "./jobs.ts";
 import { assertJson } from "./json_value.ts";
@@ -41,9 +42,9 @@ const definitions = new WeakMap<object, ScheduleDefinition>();
 
 /** Defines a schedule. Throws entry_invalid where its name, its rhythm or its payload is none. */
 export function schedule(name: string, when: When, target: Job<never>, payload: Json = null): Schedule {
-  if (!nameForm.test(name)) throw invalid(name, "its name", "lower-case letters, digits, - and _, at most 63");
+  if (!nameForm.test(name)) throw invalid(name, "its name", "lower-case letters, digits, - and _, at most 63", name);
   const { catchUp = "one" } = when;
-  if (!catchUps.includes(catchUp)) throw invalid(name, "catchUp", catchUps.join(", "));
+  if (!catchUps.includes(catchUp)) throw invalid(name, "catchUp", catchUps.join(", "), catchUp);
   const text = checked(name, "its payload", () => {
     assertJson(payload, "the payload");
     return JSON.stringify(payload);
@@ -104,6 +105,6 @@ function checked<T>(name: string, what: string, parse: () => T): T {
   }
 }
 
-function invalid(name: string, what: string, expected: string): ScaleError {
-  return new ScaleError("entry_invalid", `schedule("${name}"): ${what} is not valid, expected ${expected}`);
+function invalid(name: string, what: string, expected: string, got: unknown): ScaleError {
+  return new ScaleError("entry_invalid", `schedule("${name}"): ${what} is ${shown(got)}, expected ${expected}`);
 }

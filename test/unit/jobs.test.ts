@@ -60,7 +60,7 @@ test("a unique key may hold for a time, and says so where that is none", async (
   expect(await throttled.enqueue(null, { unique: { key: "user:7", per: "1h" } })).toEqual(first);
   const enqueued = throttled.enqueue(null, { unique: { key: "user:7", per: "31d" } });
   expect(await enqueued.catch((error: unknown) => error)).toMatchObject({
-    message: expect.stringContaining("unique.per is not valid, expected at most 30d"),
+    message: expect.stringContaining('unique.per is "31d", expected at most 30d'),
   });
 });
 
@@ -77,14 +77,14 @@ test("jobs carry their priority, the job's or their own, and the limits of job a
   ]);
   const enqueued = limited.enqueue({ user: "d" }, { priority: "urgent" as "high" });
   expect(await enqueued.catch((error: unknown) => error)).toMatchObject({
-    message: expect.stringContaining('priority is not valid, expected "high", "normal", "low"'),
+    message: expect.stringContaining('priority is "urgent", expected "high", "normal", "low"'),
   });
 });
 
 test("a unique key has a limit: it stays in the queue's memory as long as its job", async () => {
   const enqueued = job<null>("c", () => undefined).enqueue(null, { unique: "k".repeat(513) });
   expect(await enqueued.catch((error: unknown) => error)).toMatchObject({
-    message: expect.stringContaining("unique is not valid, expected at most 512 characters"),
+    message: expect.stringContaining("unique is 513 characters long, expected at most 512 characters"),
   });
 });
 
@@ -109,13 +109,13 @@ for (const [payload, message] of refused) {
 
 test("what cannot be a job is refused where it is defined, with its name", () => {
   const handler = () => undefined;
-  expect(() => job("", handler)).toThrow(/name is not valid, expected 1–128 characters/);
-  expect(() => job("j", handler, { queue: "Über" })).toThrow(/job\("j"\): queue is not valid, expected lower-case/);
-  expect(() => job("j", handler, { attempts: 0 })).toThrow(/attempts is not valid, expected a whole number/);
-  expect(() => job("j", handler, { schema: {} as never })).toThrow(/schema is not valid, expected a Standard Schema/);
+  expect(() => job("", handler)).toThrow(/name is "", expected 1–128 characters/);
+  expect(() => job("j", handler, { queue: "Über" })).toThrow(/job\("j"\): queue is "Über", expected lower-case/);
+  expect(() => job("j", handler, { attempts: 0 })).toThrow(/attempts is 0, expected a whole number/);
+  expect(() => job("j", handler, { schema: {} as never })).toThrow(/schema is an object, expected a Standard Schema/);
   expect(() => job("j", handler, { timeout: "soon" })).toThrow(/timeout is "soon", expected a duration such as/);
-  expect(() => job("j", handler, { timeout: "30d" })).toThrow(/timeout is not valid, expected 1ms–7d/);
-  expect(() => job("j", handler, { timeout: 0 })).toThrow(/timeout is not valid, expected 1ms–7d/);
+  expect(() => job("j", handler, { timeout: "30d" })).toThrow(/timeout is "30d", expected 1ms–7d/);
+  expect(() => job("j", handler, { timeout: 0 })).toThrow(/timeout is 0, expected 1ms–7d/);
   expect(() => job("j", handler, { backoff: { base: "1s", max: "x" } })).toThrow(
     /backoff\.max is "x", expected a duration/,
   );

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 
+import { type } from "arktype";
+import * as v from "valibot";
 import { z } from "zod";
 
 import { isStandardSchema, validated } from "../../src/runtime/standard_schema.ts";
@@ -31,6 +33,23 @@ test("the value comes out as the schema makes it", async () => {
   ).toEqual({ at: new Date("2026-01-02") });
   expect(await validated(slow, "good", "it")).toBe("better");
 });
+
+const ofLibraries = {
+  zod: z.object({ user: z.object({ id: z.string() }), copies: z.number().default(1) }),
+  valibot: v.object({ user: v.object({ id: v.string() }), copies: v.optional(v.number(), 1) }),
+  arktype: type({ user: { id: "string" }, copies: "number = 1" }),
+};
+for (const [library, schema] of Object.entries(ofLibraries)) {
+  test(`a schema of ${library} checks and completes a value, and says where one is wrong`, async () => {
+    expect(isStandardSchema(schema)).toBe(true);
+    expect(await validated(schema, { user: { id: "7" } }, "it")).toEqual({ user: { id: "7" }, copies: 1 });
+    const failure = validated(schema, { user: { id: 7 } }, "the payload");
+    await expect(failure).rejects.toMatchObject({
+      code: "payload_invalid",
+      message: expect.stringMatching(/^the payload does not fit its schema: user\.id: .*string/),
+    });
+  });
+}
 
 test("what is wrong is said with its place, not all of it when it is much", async () => {
   const failure = validated(z.object({ user: z.object({ id: z.string() }) }), { user: { id: 7 } }, "the payload");
