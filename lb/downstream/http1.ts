@@ -141,6 +141,8 @@ export class Http1Downstream implements Downstream, Protocol, Connection {
     user?.downstreamClosed();
     this.#reader.release();
     this.#held.take();
+    // A whole answer may be staged still: this turn of the loop has not ended.
+    this.#queue.flush();
     this.#queue.close();
     if (withReset) this.#socket.terminate();
     else this.#socket.end();

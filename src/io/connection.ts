@@ -1,10 +1,11 @@
 /**
  * One TCP connection as everything above io/ sees it, and the one set of Bun handlers that serves all of them: socket.data is the
- * protocol's object, so nothing is allocated or closed over per connection or event. Every event reads the clock on its way in and
- * writes what was staged on its way out. Invariant: an exception in a protocol closes its connection and no other.
+ * protocol's object, so nothing is allocated or closed over per connection or event. Every event reads the clock on its way in; what the
+ * events of one turn of the loop have staged is written after the last of them. Invariant: an exception in a protocol closes its
+ * connection and no other.
  */
 import { clock, tick } from "../std/clock.ts";
-import { flushStaged } from "./write_queue.ts";
+import { flushStaged, hasStaged } from "./write_queue.ts";
 
 /** What a protocol does with its connection's events. `closed` comes exactly once, last. */
 export interface Protocol {
@@ -34,7 +35,7 @@ export const protocolHandlers = {
     tick();
     try {
       socket.data.received(bytes);
-      flushStaged();
+      endEvent();
     } catch (error) {
       fail(socket, error);
     }
@@ -43,7 +44,7 @@ export const protocolHandlers = {
     tick();
     try {
       socket.data.drained();
-      flushStaged();
+      endEvent();
     } catch (error) {
       fail(socket, error);
     }
@@ -52,7 +53,7 @@ export const protocolHandlers = {
     tick();
     try {
       socket.data.ended();
-      flushStaged();
+      endEvent();
     } catch (error) {
       fail(socket, error);
     }
@@ -61,7 +62,7 @@ export const protocolHandlers = {
     tick();
     try {
       socket.data.closed(error);
-      flushStaged();
+      endEvent();
     } catch (thrown) {
       fail(socket, thrown);
     }
@@ -70,6 +71,20 @@ export const protocolHandlers = {
     fail(socket, error);
   },
 };
+
+let isTurnEnding = false;
+
+/** What was staged is written after the last event of this turn of the loop. */
+function endEvent(): void {
+  if (isTurnEnding || !hasStaged()) return;
+  isTurnEnding = true;
+  setImmediate(endTurn);
+}
+
+function endTurn(): void {
+  isTurnEnding = false;
+  flushStaged();
+}
 
 function fail(socket: TcpSocket, error: unknown): void {
   socket.data.failed(error);

@@ -3,9 +3,9 @@
  * the rest and writes it when the socket drains. `write` answers false once more than the high-water mark waits: the source
  * pauses, and goes on when `flushOnDrain` says that the queue is below the low-water mark.
  *
- * Small writes of one I/O event are staged in one shared buffer and leave as one system call, when the event ends (`flushStaged`),
- * another queue stages, or the stage is full. One event writes to one socket nearly always, so one stage serves them all.
- * Hot: no allocation unless a write is short.
+ * Small writes are staged in one buffer that all queues share. What a queue stages in one go leaves as one system call, and all of it after
+ * the last event of a turn of the loop (connection.ts): reading first and writing then wakes the other ends less often, which is 2 % of a
+ * request's cost at 16 connections and 6 % at 64. Hot: no allocation unless a write is short.
  */
 import { ScaleError } from "../std/errors.ts";
 
@@ -29,13 +29,46 @@ export const queueBytesMax = 8 * 1024 * 1024;
 /** Writes up to this size are worth a copy into the stage. */
 const stagedWriteBytesMax = 16 * 1024;
 
-let stage = Buffer.allocUnsafeSlow(256 * 1024);
-let stagedBytes = 0;
-let stagedBy: WriteQueue | undefined;
+/** Runs in the stage; with more, those who wait for the first would wait for long. */
+const runsMax = 64;
 
-/** Ends an I/O event: what was staged is written. */
+let stage = Buffer.allocUnsafeSlow(256 * 1024);
+/** The run that is open: whose it is, and where it lies. */
+let stagedBy: WriteQueue | undefined;
+let stagedFrom = 0;
+let stagedTo = 0;
+/** Those before it, in order, and how many have been sent. */
+const owners: (WriteQueue | undefined)[] = Array.from({ length: runsMax }, () => undefined);
+const starts = new Int32Array(runsMax);
+let runs = 0;
+let sentRuns = 0;
+
+export function hasStaged(): boolean {
+  return stagedTo > 0;
+}
+
+/** Writes what is staged. A write may cause events of its own, which come here as well. */
 export function flushStaged(): void {
-  if (stagedBy !== undefined) stagedBy.flush();
+  closeRun();
+  while (sentRuns < runs) {
+    const run = sentRuns++;
+    const end = sentRuns < runs ? starts[sentRuns]! : stagedFrom;
+    const owner = owners[run]!;
+    owners[run] = undefined;
+    owner.sendStaged(starts[run]!, end);
+  }
+  runs = sentRuns = 0;
+  if (stagedBy === undefined) stagedFrom = stagedTo = 0;
+}
+
+function closeRun(): void {
+  const owner = stagedBy;
+  stagedBy = undefined;
+  if (owner === undefined || stagedTo === stagedFrom) return;
+  owners[runs] = owner;
+  starts[runs++] = stagedFrom;
+  stagedFrom = stagedTo;
+  if (runs === runsMax) flushStaged();
 }
 
 export class WriteQueue {
@@ -46,6 +79,7 @@ export class WriteQueue {
   #tail: Buffer | undefined;
   #tailStart = 0;
   #tailEnd = 0;
+  #stagedBytes = 0;
   #isHigh = false;
   #isClosed = false;
 
@@ -56,7 +90,7 @@ export class WriteQueue {
 
   /** Bytes not yet taken by the kernel. */
   get pendingBytes(): number {
-    return this.#tailEnd - this.#tailStart + (stagedBy === this ? stagedBytes : 0);
+    return this.#tailEnd - this.#tailStart + this.#stagedBytes;
   }
 
   /** Whether the high-water mark was passed, and the low one not yet since: no source should go on. */
@@ -70,9 +104,10 @@ export class WriteQueue {
     if (length <= stagedWriteBytesMax) {
       const at = this.reserve(length);
       bytes.copy(stage, at, start, end);
-      stagedBytes = at + length;
+      this.commit(at + length);
     } else {
-      if (stagedBy === this) this.flush();
+      this.flush();
+      this.#bound(length);
       this.#send(bytes, start, length);
     }
     return !this.#isHigh;
@@ -80,15 +115,11 @@ export class WriteQueue {
 
   /** Room for `bytesMax` bytes in `staged()`, from the returned index on; `commit` says how far it was filled. */
   reserve(bytesMax: number): number {
-    if (stagedBy !== this) {
-      stagedBy?.flush();
-      stagedBy = this;
-    } else if (stagedBytes + bytesMax > stage.length) {
-      this.flush();
-      stagedBy = this;
-    }
+    if (stagedBy !== this) closeRun();
+    if (stagedTo + bytesMax > stage.length) flushStaged();
     if (bytesMax > stage.length) stage = Buffer.allocUnsafeSlow(bytesMax);
-    return stagedBytes;
+    stagedBy = this;
+    return stagedTo;
   }
 
   staged(): Buffer {
@@ -96,16 +127,21 @@ export class WriteQueue {
   }
 
   commit(end: number): void {
-    stagedBytes = end;
+    this.#bound(end - stagedTo);
+    this.#stagedBytes += end - stagedTo;
+    stagedTo = end;
   }
 
-  /** Writes what this queue has staged. */
+  /** Writes what this queue has staged, and what others have. */
   flush(): void {
-    if (stagedBy !== this) return;
-    const length = stagedBytes;
-    stagedBy = undefined;
-    stagedBytes = 0;
-    if (length > 0) this.#send(stage, 0, length);
+    if (this.#stagedBytes > 0) flushStaged();
+  }
+
+  /** Its run is next. */
+  sendStaged(start: number, end: number): void {
+    if (this.#isClosed) return;
+    this.#stagedBytes -= end - start;
+    this.#send(stage, start, end - start);
   }
 
   /** The socket can take more. True once, when the queue is no longer full. */
@@ -120,10 +156,12 @@ export class WriteQueue {
   close(): void {
     this.#isClosed = true;
     this.#tail = undefined;
-    this.#tailStart = this.#tailEnd = 0;
-    if (stagedBy !== this) return;
-    stagedBy = undefined;
-    stagedBytes = 0;
+    this.#tailStart = this.#tailEnd = this.#stagedBytes = 0;
+  }
+
+  #bound(length: number): void {
+    if (this.pendingBytes + length <= queueBytesMax) return;
+    throw new ScaleError("internal", `a write queue holds ${this.pendingBytes} bytes and was given ${length} more`);
   }
 
   #send(bytes: Buffer, start: number, length: number): void {
@@ -145,9 +183,6 @@ export class WriteQueue {
       this.#tailStart = start;
       this.#tailEnd = start + length;
       return;
-    }
-    if (waiting + length > queueBytesMax) {
-      throw new ScaleError("internal", `a write queue holds ${waiting} bytes and was given ${length} more`);
     }
     const tail = Buffer.allocUnsafeSlow(waiting + length);
     this.#tail?.copy(tail, 0, this.#tailStart, this.#tailEnd);

@@ -65,6 +65,50 @@ describe("a write queue", () => {
     expect(sockets.map((socket) => socket.taken.toString())).toEqual(["111", "222"]);
   });
 
+  test("sends what it staged before another queue did, once all of it is sent, and in that order", () => {
+    const order: string[] = [];
+    const queues = ["a", "b"].map((name) => {
+      const socket = {
+        write: (bytes: Uint8Array, at: number, length: number) => {
+          order.push(name + Buffer.from(bytes.subarray(at, at + length)).toString());
+          return length;
+        },
+      };
+      return new WriteQueue(socket);
+    });
+    for (const n of [0, 1, 1, 0]) queues[n]!.write(Buffer.from(String(n)), 0, 1);
+    expect([order, queues.map((queue) => queue.pendingBytes)]).toEqual([[], [2, 2]]);
+    flushStaged();
+    expect([order, queues.map((queue) => queue.pendingBytes)]).toEqual([
+      ["a0", "b11", "a0"],
+      [0, 0],
+    ]);
+  });
+
+  test("that is closed forgets what it staged, and nothing of another's", () => {
+    const sockets = [new Sluggish(100), new Sluggish(100), new Sluggish(100)];
+    const queues = sockets.map((socket) => new WriteQueue(socket));
+    for (const queue of queues) queue.write(Buffer.from("bytes"), 0, 5);
+    queues[1]!.close();
+    queues[2]!.flush();
+    expect(sockets.map((socket) => socket.taken.toString())).toEqual(["bytes", "", "bytes"]);
+  });
+
+  test("is never kept waiting by more than a bounded number of others", () => {
+    const sockets = Array.from({ length: 1_000 }, () => new Sluggish(100));
+    let waiting = 0;
+    for (const socket of sockets) {
+      new WriteQueue(socket).write(Buffer.from("bytes"), 0, 5);
+      waiting = Math.max(
+        waiting,
+        sockets.indexOf(socket) + 1 - sockets.filter(({ writes }) => writes.length > 0).length,
+      );
+    }
+    flushStaged();
+    expect(waiting).toBeLessThan(100);
+    expect(sockets.every(({ taken }) => taken.toString() === "bytes")).toBe(true);
+  });
+
   test.each([1, 7, 1_000, 50_000])("loses nothing when the socket takes %d bytes at a time", (step) => {
     const socket = new Sluggish(0);
     const queue = new WriteQueue(socket);
