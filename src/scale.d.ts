@@ -49,7 +49,7 @@ declare module "scale" {
     readonly ip: string;
     readonly secure: boolean;
     readonly url: URL;
-    /** Aborted when the client leaves or --request-timeout passes. */
+    /** Aborted when the client leaves or --request-timeout passes. Statements that are waited for then fail, and are cancelled if they are alone. */
     readonly signal: AbortSignal;
   };
   /** Structured log line, bound to the request or job being served; secrets redacted. */

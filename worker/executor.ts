@@ -9,7 +9,7 @@ import { type JobContext, runIn } from "../src/runtime/context.ts";
 import { progressText, resultText } from "../src/runtime/job_values.ts";
 import { type JobDefinition, payloadOf } from "../src/runtime/jobs.ts";
 import { Discard, RetryAfter, Snooze } from "../src/runtime/verbs.ts";
-import { messageOf } from "../src/std/errors.ts";
+import { messageOf, ScaleError } from "../src/std/errors.ts";
 import { redactUrls } from "../src/std/redact.ts";
 import { type Trace, traceOf } from "../src/std/traceparent.ts";
 import { formatDuration } from "../src/std/units.ts";
@@ -79,6 +79,17 @@ class Surroundings implements JobContext {
 
   get signal(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  get left(): ScaleError | undefined {
+    const { reason } = this.#stop;
+    return reason === undefined
+      ? undefined
+      : new ScaleError("job_stopped", `the job was told to stop: ${messageOf(reason)}`);
+  }
+
+  get isOver(): boolean {
+    return this.#stop.reason !== undefined;
   }
 
   get trace(): Trace {

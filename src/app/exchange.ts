@@ -31,6 +31,7 @@ export class Exchange implements RequestContext, Deadline, Caller {
   #url: URL | undefined;
   #abort: AbortController | undefined;
   #expired: ScaleError | undefined;
+  #left: ScaleError | undefined;
   #onExpire: ((error: ScaleError) => void) | undefined;
   #log: Log | undefined;
   #trace: Trace | undefined;
@@ -109,6 +110,18 @@ export class Exchange implements RequestContext, Deadline, Caller {
     else if (client.aborted) abort.abort(client.reason);
     else client.addEventListener("abort", () => abort.abort(client.reason), { once: true });
     return abort.signal;
+  }
+
+  /** Asking for it costs more than most statements that are waited for: the database asks from a timer. */
+  get left(): ScaleError | undefined {
+    this.#left ??= this.#expired;
+    if (this.#left === undefined && this.#request.signal.aborted)
+      this.#left = new ScaleError("client_gone", `the client of ${this.#request.method} ${this.route} has left`);
+    return this.#left;
+  }
+
+  get isOver(): boolean {
+    return this.#left !== undefined || this.#expired !== undefined || this.#abort?.signal.aborted === true;
   }
 
   get log(): Log {

@@ -130,6 +130,11 @@ export const metricTable = {
     help: "Time the application's statements took once they had a connection, by operation: read, write, tx (all of a transaction)",
     labels: ["server", "operation"],
   },
+  sql_abandoned_total: {
+    type: "counter",
+    help: "Statements whose client had left or whose time was up, by what became of them: unsent (left the queue for a connection), cancelled (at the server), dropped (answered, and nobody heard), closed (with their connection)",
+    labels: ["server", "result"],
+  },
   sql_replica_readable: { type: "gauge", help: "1 while the replica is read from", labels: ["server"], across: "min" },
   sql_replica_lag_seconds: {
     type: "gauge",

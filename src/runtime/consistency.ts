@@ -13,7 +13,7 @@ import { randomBytes } from "node:crypto";
 import { isSameText } from "../std/same_text.ts";
 import { formatLsn, parseLsn, type Position } from "../store/sql/position.ts";
 import { Reader } from "../store/sql/reader.ts";
-import type { Sql } from "../store/sql/sql.ts";
+import type { Owner, Sql } from "../store/sql/sql.ts";
 import { currentContext, type JobContext } from "./context.ts";
 import { positionKeys } from "./position_keys.ts";
 
@@ -106,6 +106,12 @@ export function currentReader(sql: Sql): Reader | undefined {
     load.reader.mustSee(sql.position());
   }
   return load.reader;
+}
+
+/** Who waits for a statement that is sent now. Nobody alone for what a cache loads: others wait for it too. */
+export function currentOwner(): Owner | undefined {
+  const context = currentContext();
+  return context === undefined || context.isOver || loading.getStore() !== undefined ? undefined : context;
 }
 
 /** Who must see what is written: the request or the job. */

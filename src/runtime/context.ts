@@ -7,10 +7,17 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Log } from "../ops/log.ts";
 import { ScaleError } from "../std/errors.ts";
 import type { Trace } from "../std/traceparent.ts";
+import type { Owner } from "../store/sql/sql.ts";
 import type { Consistency } from "./consistency.ts";
 import type { SessionState } from "./session_state.ts";
 
-export interface RequestContext {
+/** What is served waits for the statements it sends, until it is over. */
+interface Waiting extends Owner {
+  /** It is known here that it is over: what it still sends is its cleaning up. */
+  readonly isOver: boolean;
+}
+
+export interface RequestContext extends Waiting {
   readonly kind: "request";
   readonly id: string;
   readonly ip: string;
@@ -23,7 +30,7 @@ export interface RequestContext {
   readonly consistency: Consistency;
 }
 
-export interface JobContext {
+export interface JobContext extends Waiting {
   readonly kind: "job";
   readonly id: string;
   readonly attempt: number;

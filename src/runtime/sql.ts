@@ -8,7 +8,7 @@ import type { Fragment, Parameter, sql as Contract, Tx } from "scale";
 import { ScaleError } from "../std/errors.ts";
 import { handled } from "../std/handled.ts";
 import type { SqlSession, Statement } from "../store/sql/sql.ts";
-import { currentReader, currentWriter } from "./consistency.ts";
+import { currentOwner, currentReader, currentWriter } from "./consistency.ts";
 import { JsonText } from "./json_text.ts";
 import { sqlStore } from "./runtime.ts";
 import { changesRows, fragment, list, name, statementOf, type Value } from "./statement.ts";
@@ -67,9 +67,9 @@ function noted(statement: Statement): Statement {
 function routed(asked: string): Runner {
   const sql = storeFor(asked);
   return {
-    read: (statement) => sql.read(onlyReading(statement), currentReader(sql)),
-    write: (statement) => sql.query(statement, currentWriter(sql)),
-    json: (statement) => sql.readJson(statement, currentReader(sql)),
+    read: (statement) => sql.read(onlyReading(statement), currentReader(sql), currentOwner()),
+    write: (statement) => sql.query(statement, currentWriter(sql), currentOwner()),
+    json: (statement) => sql.readJson(statement, currentReader(sql), currentOwner()),
   };
 }
 
@@ -112,7 +112,7 @@ async function tx<T>(body: (tx: Tx) => Promise<T>, options?: Options): Promise<T
     const handle = tags("tx", () => inside(session));
     return inTransaction(last, handle, body);
   };
-  const result = await store.tx(run, options, currentWriter(store));
+  const result = await store.tx(run, options, currentWriter(store), currentOwner());
   if (last !== undefined) await committed(last);
   return result;
 }

@@ -1,9 +1,11 @@
 /** What the database's servers and their pools look like, read from plain numbers when scraped. */
 import { collect, collectHistogram } from "../ops/metrics.ts";
+import type { AbandonedCounts } from "../store/sql/abandoned.ts";
 import type { ServerState, Sql } from "../store/sql/sql.ts";
 import type { Operation } from "../store/sql/timings.ts";
 
 const operations: readonly Operation[] = ["read", "write", "tx"];
+const results: readonly (keyof AbandonedCounts)[] = ["unsent", "dropped", "cancelled", "closed"];
 
 export function publishSqlMetrics(sql: Sql): void {
   const perServer =
@@ -38,6 +40,11 @@ export function publishSqlMetrics(sql: Sql): void {
     "sql_replica_lag_seconds",
     perServer(({ replica }) => replica && replica.lagMilliseconds / 1_000),
   );
+  collect("sql_abandoned_total", (report) => {
+    for (const { name, timings } of sql.servers) {
+      for (const result of results) report({ server: name, result }, timings.abandoned[result]);
+    }
+  });
   collectHistogram("sql_wait_seconds", (report) => {
     for (const { name, timings } of sql.servers) report({ server: name }, timings.wait);
   });

@@ -58,6 +58,7 @@ export const errorCodes = {
   store_unavailable: unavailable("upstream"),
   outcome_unknown: { source: "upstream", retry: "never", status: 500, exit: 1 },
   no_target: unavailable("upstream"),
+  job_stopped: unavailable("operator"),
   request_timeout: { source: "internal", retry: "after", status: 503, exit: 1 },
 
   upstream_unreachable: upstream(502),

@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import postgres from "postgres";
 
 import { freePorts } from "../../src/io/free_port.ts";
+import { makeCertificates } from "./certificates.ts";
 import { eventually } from "./eventually.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -72,6 +73,15 @@ export async function startPostgres(extra: Settings = {}): Promise<PostgresClust
   const access = ["--username=postgres", "--auth=scram-sha-256", `--pwfile=${directory}/password`];
   run(asServerUser([program("initdb"), "-D", data, ...access, "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]));
   return serve(directory, data, extra);
+}
+
+/** One that has a certificate: sslmode=require in its URL. */
+export async function startTlsPostgres(): Promise<PostgresCluster> {
+  const directory = temporaryDirectory("certificates");
+  makeCertificates(directory);
+  giveToServerUser(directory);
+  const [ssl_cert_file, ssl_key_file] = [`${directory}/server.pem`, `${directory}/server.key`];
+  return startPostgres({ ssl: "on", ssl_cert_file, ssl_key_file });
 }
 
 /** A streaming standby of `primary`, which has replayed what the primary has when this resolves, or soon after. */

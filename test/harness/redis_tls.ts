@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Redis } from "ioredis";
 
 import { freePorts } from "../../src/io/free_port.ts";
+import { makeCertificates } from "./certificates.ts";
 import { eventually } from "./eventually.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -68,29 +69,4 @@ function launch(directory: string, name: string, lines: readonly string[], ...fl
   writeFileSync(join(home, "redis.conf"), `${[`dir ${home}`, ...lines].join("\n")}\n`);
   const command = ["setpriv", "--pdeathsig=KILL", "redis-server", join(home, "redis.conf"), ...flags];
   return Bun.spawn(command, { stdio: ["ignore", "ignore", "inherit"] });
-}
-
-function makeCertificates(directory: string): void {
-  const run = (...args: readonly string[]) => {
-    const { success, stderr } = Bun.spawnSync(["openssl", ...args], { cwd: directory, stderr: "pipe" });
-    if (!success) throw new Error(`openssl ${args.join(" ")}: ${stderr.toString()}`);
-  };
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  writeFileSync(join(directory, "names"), "subjectAltName=IP:127.0.0.1");
-  run(
-    "req",
-    "-x509",
-    ...key,
-    "-days",
-    "2",
-    "-keyout",
-    "authority.key",
-    "-out",
-    "authority.pem",
-    "-subj",
-    "/CN=authority",
-  );
-  run("req", ...key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=127.0.0.1");
-  const signing = ["-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-extfile", "names"];
-  run("x509", "-req", "-in", "server.csr", ...signing, "-days", "2", "-out", "server.pem");
 }

@@ -26,7 +26,8 @@ export function asRequest<T>(
   const state = new SessionState(id, { ...sessionRules, ...rules }, who);
   const { signal } = new AbortController();
   const url = new URL("http://localhost/");
-  const request = { id: "r", ip: who.ip, secure: false, url, signal, log, trace: traceOf(undefined) };
+  const waiting = { signal, left: undefined, isOver: false };
+  const request = { id: "r", ip: who.ip, secure: false, url, log, trace: traceOf(undefined), ...waiting };
   const consistency = new Consistency(undefined, id !== undefined);
   return runIn({ kind: "request", ...request, session: state, consistency }, () => body(state));
 }

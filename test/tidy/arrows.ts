@@ -16,8 +16,9 @@ const arrows: { readonly [area: string]: readonly string[] } = {
   app: ["runtime", "store", "ops", "config", "std"],
   worker: ["runtime", "store", "ops", "config", "std"],
   runtime: ["store", "ops", "config", "std"],
-  store: ["ops", "config", "std"],
-  "store/embedded": ["io", "ops", "config", "std"],
+  store: ["store/sql", "ops", "config", "std"],
+  "store/embedded": ["store/sql", "io", "ops", "config", "std"],
+  "store/sql": ["io", "ops", "config", "std"],
   ops: ["io", "config", "std"],
   io: ["config", "std"],
   wire: ["std"],
@@ -88,7 +89,7 @@ function areaOf(path: string): string {
   if (/^src\/\w+\.ts$/.test(path)) return "main";
   const folders = path.replace(/^src\//, "").split("/");
   const exact = folders.slice(0, 2).join("/");
-  return ["store/kv", "store/embedded"].includes(exact) ? exact : (folders[0] ?? "");
+  return ["store/kv", "store/embedded", "store/sql"].includes(exact) ? exact : (folders[0] ?? "");
 }
 
 function folderOf(area: string): string {

@@ -13,7 +13,6 @@ import { log } from "../../ops/log.ts";
 import { messageOf } from "../../std/errors.ts";
 import {
   authenticationOk,
-  backendKey,
   cancelRequest,
   eachMessage,
   fatal,
@@ -196,7 +195,8 @@ export class Client implements Protocol, Borrower {
     }
     this.#phase = "ready";
     this.#account = this.#surroundings.session.open(this.id, this, this.#settings);
-    this.answer(Buffer.concat([authenticationOk, this.#surroundings.greeting, backendKey(this.id, 0), readyForQuery]));
+    // And no key to cancel with: a statement keeps this process from reading until it is over.
+    this.answer(Buffer.concat([authenticationOk, this.#surroundings.greeting, readyForQuery]));
     return true;
   }
 

@@ -32,7 +32,6 @@ export const authenticationOk: Buffer = message("R", int32(0));
 export const passwordPlease: Buffer = message("R", int32(3));
 export const readyForQuery: Buffer = message("Z", Buffer.from("I"));
 export const parameterStatus = (name: string, value: string): Buffer => message("S", name, value);
-export const backendKey = (id: number, secret: number): Buffer => message("K", int32(id), int32(secret));
 /** "I speak 3.0, and none of your extensions." */
 export const negotiateVersion: Buffer = message("v", int32(0), int32(0));
 

@@ -7,31 +7,32 @@
  */
 import { Stream } from "node:stream";
 
-import postgres from "postgres";
+import type postgres from "postgres";
 
-import { isBouncer, withoutBouncer } from "../../std/bouncer_url.ts";
-import { messageOf, ScaleError } from "../../std/errors.ts";
+import { isBouncer } from "../../std/bouncer_url.ts";
+import { ScaleError } from "../../std/errors.ts";
 import { handled } from "../../std/handled.ts";
+import { type CancelKey, requestCancel } from "./cancel_request.ts";
+import { type ConnectionOptions, openClient } from "./client.ts";
 import { type Effect, endsConnection, silent, sqlFailure } from "./errors.ts";
 import { eachAsJson, jsonArray } from "./json_rows.ts";
-import type { SqlParameter, SqlSession, Statement } from "./sql.ts";
-import { parametersOf, types } from "./types.ts";
+import type { Owner, SqlParameter, SqlSession, Statement } from "./sql.ts";
+import { parametersOf } from "./types.ts";
 
-export interface ConnectionOptions {
-  readonly applicationName: string;
-  /** Refuse a server that accepts no writes: its URL is one of several. */
-  readonly mustBePrimary?: boolean;
-  /** Milliseconds; 0 is never. */
-  readonly statementTimeout: number;
-  /** Called with the payload of every notification, on a connection that listens. */
-  readonly onNotify?: (payload: string) => void;
-}
-
-const connectTimeoutSeconds = 3;
-/** Where there is another server to try. */
-const connectTimeoutSecondsOfMany = 1;
 /** Distinct texts kept prepared on one connection. Beyond it statements are parsed each time: lists of every length would fill the server. */
 const preparedStatementsMax = 500;
+
+/** A cancellation that arrives while the server reads the statement has no effect: it is sent again. */
+const cancelAgainMilliseconds = 250;
+
+/** A statement on its way. */
+export interface Sent {
+  /** `state` is known to the driver and not to its types: null until it has been sent. */
+  readonly query: PromiseLike<unknown> & { readonly state?: CancelKey | null };
+  readonly owner: Owner | undefined;
+  /** What is thrown in place of its result, once its owner has left. */
+  left: ScaleError | undefined;
+}
 
 /** The driver's options of a statement. */
 interface How {
@@ -56,9 +57,11 @@ export class Connection implements SqlSession {
   #state: "connecting" | "ready" | "lost" = "connecting";
   #hasOpened = false;
   #isInTransaction = false;
-  /** Statements sent, and those of them that were answered or failed. */
-  #sent = 0;
+  /** Statements that were answered or failed. */
   #answers = 0;
+  readonly #unanswered: Sent[] = [];
+  /** Until it is over what was sent is not answered to its callers. Never rejects. */
+  #cancelling: Promise<void> | undefined;
   /** Milliseconds without an answer after which it was given up. */
   #silentFor: number | undefined;
   /** Whether this is the primary; undefined where nobody asked. */
@@ -97,16 +100,29 @@ export class Connection implements SqlSession {
   }
 
   get owesAnswer(): boolean {
-    return this.#sent > this.#answers;
+    return this.#unanswered.length > 0;
   }
 
-  query<R extends object>({ text, parameters }: Statement): Promise<R[]> {
-    return this.#run(text, parameters, this.#mayPrepare(text) ? prepared : unprepared) as unknown as Promise<R[]>;
+  /** Oldest first. */
+  get unanswered(): readonly Sent[] {
+    return this.#unanswered;
   }
 
-  async json({ text, parameters }: Statement): Promise<Uint8Array<ArrayBuffer>> {
+  /** The owners of all that was sent have left, and it can be cancelled. */
+  get isForNobody(): boolean {
+    if (this.#cancelling !== undefined || this.lost || !keyOf(this.#unanswered[0])) return false;
+    return this.#unanswered.every(({ left }) => left !== undefined);
+  }
+
+  /** `owner`: who waits for it. */
+  query<R extends object>({ text, parameters }: Statement, owner?: Owner): Promise<R[]> {
+    const how = this.#mayPrepare(text) ? prepared : unprepared;
+    return this.#run(text, parameters, how, owner) as unknown as Promise<R[]>;
+  }
+
+  async json({ text, parameters }: Statement, owner?: Owner): Promise<Uint8Array<ArrayBuffer>> {
     const each = eachAsJson(text);
-    const rows = await this.#run(each, parameters, this.#mayPrepare(each) ? preparedRaw : unpreparedRaw);
+    const rows = await this.#run(each, parameters, this.#mayPrepare(each) ? preparedRaw : unpreparedRaw, owner);
     return jsonArray(rows as unknown as readonly (readonly [Uint8Array])[]);
   }
 
@@ -134,6 +150,17 @@ export class Connection implements SqlSession {
     void this.#lose(0, true);
   }
 
+  /**
+   * Cancels what was sent, which is for nobody. Resolves when all of it is answered and no cancellation is on its way any more; where that is
+   * not known after so long, the connection is closed.
+   */
+  cancel(milliseconds: number): Promise<void> {
+    const over = this.#cancel(performance.now() + milliseconds)
+      .catch(() => this.#lose(0))
+      .finally(() => (this.#cancelling = undefined));
+    return (this.#cancelling = over);
+  }
+
   /** Ends it once what was sent is answered, or after `seconds`. Idempotent. */
   async close(seconds: number): Promise<void> {
     await this.#lose(seconds);
@@ -147,9 +174,25 @@ export class Connection implements SqlSession {
     return true;
   }
 
-  #run(text: string, parameters: readonly SqlParameter[], how: How): Promise<postgres.RowList<postgres.Row[]>> {
-    if (this.#checked === undefined) return this.#send(text, parameters, how);
-    return this.#checked.then(() => this.#send(text, parameters, how));
+  /** Rejects where it is not over at that time of performance.now(). */
+  async #cancel(until: number): Promise<void> {
+    const key = keyOf(this.#unanswered[0])!;
+    const answered = Promise.allSettled(this.#unanswered.map(({ query }) => query));
+    const rest = () => Math.max(1, until - performance.now());
+    while (this.owesAnswer) {
+      await requestCancel(this.#client.options, key, rest());
+      await Promise.race([answered, Bun.sleep(Math.min(cancelAgainMilliseconds, rest()))]);
+    }
+  }
+
+  #run(
+    text: string,
+    parameters: readonly SqlParameter[],
+    how: How,
+    owner?: Owner,
+  ): Promise<postgres.RowList<postgres.Row[]>> {
+    if (this.#checked === undefined) return this.#send(text, parameters, how, owner);
+    return this.#checked.then(() => this.#send(text, parameters, how, owner));
   }
 
   /** A standby of the primary takes no writes, and a server that was demoted is one. */
@@ -164,23 +207,43 @@ export class Connection implements SqlSession {
     });
   }
 
-  async #send(text: string, parameters: readonly SqlParameter[], how: How): Promise<postgres.RowList<postgres.Row[]>> {
+  async #send(
+    text: string,
+    parameters: readonly SqlParameter[],
+    how: How,
+    owner?: Owner,
+  ): Promise<postgres.RowList<postgres.Row[]>> {
     if (this.lost) throw sqlFailure({ code: "CONNECTION_CLOSED" }, this.place, text, "nothing");
-    this.#sent++;
+    const query = this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
+    if (how.raw) void query.raw();
+    const sent: Sent = { query, owner, left: undefined };
+    this.#unanswered.push(sent);
     try {
-      const query = this.#client.unsafe(text, parametersOf(parameters) as postgres.SerializableParameter[], how);
-      const result = await (how.raw ? query.raw() : query);
+      const result = await query;
       if (!Array.isArray(result)) throw await this.#refuseCopy(result);
       this.#opened();
-      return result;
+      if (sent.left === undefined) return result;
     } catch (error) {
       if (endsConnection(error)) void this.#lose();
       else this.#opened();
-      if (this.#silentFor !== undefined) throw silent(this.place, this.#silentFor, this.#effectOf(text));
-      throw sqlFailure(error, this.place, text, this.#effectOf(text));
+      if (sent.left === undefined) throw this.#failure(error, text);
     } finally {
-      this.#answers++;
+      this.#answered(sent);
     }
+    await this.#cancelling;
+    throw sent.left;
+  }
+
+  #answered(sent: Sent): void {
+    this.#answers++;
+    // Answers come in order, but for what fails before it is sent.
+    if (this.#unanswered[0] === sent) this.#unanswered.shift();
+    else this.#unanswered.splice(this.#unanswered.indexOf(sent), 1);
+  }
+
+  #failure(error: unknown, text: string): Error {
+    if (this.#silentFor !== undefined) return silent(this.place, this.#silentFor, this.#effectOf(text));
+    return sqlFailure(error, this.place, text, this.#effectOf(text));
   }
 
   #opened(): void {
@@ -212,40 +275,10 @@ export class Connection implements SqlSession {
   }
 }
 
-function openClient(url: string, options: ConnectionOptions, onclose: () => void): postgres.Sql {
-  const { onNotify, applicationName, statementTimeout } = options;
-  // Known to the driver and not to its types.
-  const hearing = onNotify ? { onnotify: (_: string, payload: string) => onNotify(payload) } : {};
-  try {
-    return postgres(withoutBouncer(url), {
-      ...hearing,
-      max: 1,
-      types,
-      // A round trip per connection for user-defined types, which stay text without it.
-      fetch_types: false,
-      connect_timeout: options.mustBePrimary ? connectTimeoutSecondsOfMany : connectTimeoutSeconds,
-      // The driver's timers see neither our transactions nor our pool.
-      idle_timeout: 0,
-      max_lifetime: null,
-      backoff: () => 0,
-      onnotice: () => undefined,
-      onclose,
-      // PgBouncer refuses a parameter that it does not carry from server to server.
-      connection: {
-        application_name: applicationName,
-        ...(isBouncer(url) ? {} : { statement_timeout: statementTimeout }),
-      },
-    });
-  } catch (error) {
-    throw new ScaleError("configuration_invalid", `the database URL cannot be read: ${withoutUrl(error, url)}`, {
-      hint: "--database-url=postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters percent-encoded",
-    });
-  }
-}
-
-/** A parser's complaint may quote the URL, and the URL has a password. */
-function withoutUrl(error: unknown, url: string): string {
-  return messageOf(error).replaceAll(url, "(not shown)");
+/** What cancels it: given by the server, and undefined where it gave none or nothing was sent. */
+function keyOf(sent: Sent | undefined): CancelKey | undefined {
+  const key = sent?.query.state;
+  return key?.pid ? key : undefined;
 }
 
 /** host:port of one or several hosts, without user and password. */

@@ -17,7 +17,7 @@ import { PrimaryPosition } from "./primary_position.ts";
 import type { Reader } from "./reader.ts";
 import { flushedLsn } from "./reception.ts";
 import { Replica } from "./replica.ts";
-import type { Row, ServerState, Sql, SqlOptions, SqlSession, Statement, TransactionOptions } from "./sql.ts";
+import type { Owner, Row, ServerState, Sql, SqlOptions, SqlSession, Statement, TransactionOptions } from "./sql.ts";
 import { Timings } from "./timings.ts";
 import { transaction } from "./transaction.ts";
 
@@ -82,24 +82,29 @@ export class Database implements Sql {
     return [primary, ...replicas];
   }
 
-  query<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]> {
-    return handled(this.#write((connection) => connection.query<R>(statement), reader));
+  query<R extends object = Row>(statement: Statement, reader?: Reader, owner?: Owner): Promise<R[]> {
+    return handled(this.#write((connection) => connection.query<R>(statement, owner), reader, owner));
   }
 
-  json(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>> {
-    return handled(this.#write((connection) => connection.json(statement), reader));
+  json(statement: Statement, reader?: Reader, owner?: Owner): Promise<Uint8Array<ArrayBuffer>> {
+    return handled(this.#write((connection) => connection.json(statement, owner), reader, owner));
   }
 
-  read<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]> {
-    return handled(this.#read((connection) => connection.query<R>(statement), reader));
+  read<R extends object = Row>(statement: Statement, reader?: Reader, owner?: Owner): Promise<R[]> {
+    return handled(this.#read((connection) => connection.query<R>(statement, owner), reader, owner));
   }
 
-  readJson(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>> {
-    return handled(this.#read((connection) => connection.json(statement), reader));
+  readJson(statement: Statement, reader?: Reader, owner?: Owner): Promise<Uint8Array<ArrayBuffer>> {
+    return handled(this.#read((connection) => connection.json(statement, owner), reader, owner));
   }
 
-  tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions, reader?: Reader): Promise<T> {
-    return handled(this.#tracked(reader, (sent) => transaction(this.#primary, body, options, sent)));
+  tx<T>(
+    body: (tx: SqlSession) => Promise<T>,
+    options?: TransactionOptions,
+    reader?: Reader,
+    owner?: Owner,
+  ): Promise<T> {
+    return handled(this.#tracked(reader, (sent) => transaction(this.#primary, body, options, sent, owner)));
   }
 
   async session<T>(body: (session: SqlSession) => Promise<T>): Promise<T> {
@@ -147,26 +152,30 @@ export class Database implements Sql {
     return handled(Promise.all([this.#primary.close(), this.#diverted.close(), ...replicas]).then(() => undefined));
   }
 
-  #write<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
+  #write<T>(run: Run<T>, reader: Reader | undefined, owner: Owner | undefined): Promise<T> {
     return this.#tracked(reader, (sent) =>
-      this.#primary.shared((connection) => {
-        const result = run(connection);
-        sent(connection);
-        return result;
-      }, "write"),
+      this.#primary.shared(
+        (connection) => {
+          const result = run(connection);
+          sent(connection, owner);
+          return result;
+        },
+        "write",
+        owner,
+      ),
     );
   }
 
   /** Runs what writes; `sent` is to be called when the last of it is on its way. A write that failed may have happened all the same. */
   async #tracked<T>(
     reader: Reader | undefined,
-    write: (sent: (connection: Connection) => void) => Promise<T>,
+    write: (sent: (connection: Connection, owner?: Owner) => void) => Promise<T>,
   ): Promise<T> {
     if (reader === undefined || !this.hasReplicas) return write(() => undefined);
     let behind: Promise<Position> | undefined;
     try {
-      return await write((connection) => {
-        behind = this.#positions.behind(connection);
+      return await write((connection, owner) => {
+        behind = this.#positions.behind(connection, owner);
       });
     } finally {
       reader.mustSee(behind ?? this.#positions.now());
@@ -177,21 +186,26 @@ export class Database implements Sql {
    * A read whose server goes away under it is tried once more: on another server, or on the one that took its place. One that a replica
    * cancelled, because what it replays removes what the read still needs, goes to the primary, where nothing is replayed.
    */
-  async #read<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
+  async #read<T>(run: Run<T>, reader: Reader | undefined, owner: Owner | undefined): Promise<T> {
     const replica = this.hasReplicas ? await this.#choose(reader, undefined) : undefined;
     try {
-      return await this.#readFrom(replica, run, reader);
+      return await this.#readFrom(replica, run, reader, owner);
     } catch (error) {
-      if (replica !== undefined && isConflictWithRecovery(error)) return this.#divert(run, reader);
+      if (replica !== undefined && isConflictWithRecovery(error)) return this.#divert(run, reader, owner);
       if (!isLost(error)) throw error;
       const other = this.hasReplicas ? await this.#choose(reader, replica) : undefined;
-      return this.#readFrom(other, run, reader).catch((again: unknown) => Promise.reject(withoutEffect(again)));
+      return this.#readFrom(other, run, reader, owner).catch((again: unknown) => Promise.reject(withoutEffect(again)));
     }
   }
 
-  #readFrom<T>(replica: Replica | undefined, run: Run<T>, reader: Reader | undefined): Promise<T> {
-    if (replica !== undefined) return replica.pool.shared(run, "read");
-    return this.hasReplicas ? this.#divert(run, reader) : this.#primary.shared(run, "read");
+  #readFrom<T>(
+    replica: Replica | undefined,
+    run: Run<T>,
+    reader: Reader | undefined,
+    owner: Owner | undefined,
+  ): Promise<T> {
+    if (replica !== undefined) return replica.pool.shared(run, "read", owner);
+    return this.hasReplicas ? this.#divert(run, reader, owner) : this.#primary.shared(run, "read", owner);
   }
 
   /** The replica that may serve this reader now, other than `failed`; undefined if none may. */
@@ -212,8 +226,8 @@ export class Database implements Sql {
   }
 
   /** On the primary. It may have shown more than the floor, so that a pinned reader's floor rises with it. */
-  async #divert<T>(run: Run<T>, reader: Reader | undefined): Promise<T> {
-    const result = await this.#diverted.shared(run, "read");
+  async #divert<T>(run: Run<T>, reader: Reader | undefined, owner: Owner | undefined): Promise<T> {
+    const result = await this.#diverted.shared(run, "read", owner);
     if (reader?.key !== undefined) reader.mustSee(this.#positions.now());
     return result;
   }

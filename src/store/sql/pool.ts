@@ -6,11 +6,12 @@
  */
 import { isBouncer } from "../../std/bouncer_url.ts";
 import { messageOf, ScaleError } from "../../std/errors.ts";
+import { Abandonment } from "./abandoned.ts";
 import { Connection, placeOf } from "./connection.ts";
 import { isNotPrimary } from "./errors.ts";
 import { Hosts } from "./hosts.ts";
 import { SilenceWatch } from "./silence.ts";
-import type { SqlOptions } from "./sql.ts";
+import type { Owner, SqlOptions } from "./sql.ts";
 import type { Operation, Timings } from "./timings.ts";
 
 /** Statements in flight on one connection: a short one behind a long one waits for it, so few; through a PgBouncer only one. */
@@ -19,6 +20,8 @@ const pipelineMaxDefault = 4;
 const waitingStatementsMax = 10_000;
 const waitTimeoutMilliseconds = 5_000;
 const closeTimeoutMilliseconds = 5_000;
+/** How often it is looked for statements whose owner has left. */
+const lookMilliseconds = 100;
 
 /** How a connection is wanted: among others, or alone. */
 type Use = "shared" | "lent";
@@ -33,6 +36,7 @@ interface Slot {
 
 interface Waiter {
   readonly use: Use;
+  readonly owner: Owner | undefined;
   readonly timer: ReturnType<typeof setTimeout>;
   readonly resolve: (slot: Slot) => void;
   readonly reject: (error: ScaleError) => void;
@@ -52,7 +56,7 @@ export class Pool {
   readonly #options: SqlOptions;
   readonly #pipelineMax: number;
   readonly #slots = new Set<Slot>();
-  readonly #waiting: Waiter[] = [];
+  #waiting: Waiter[] = [];
   /** Those of sessions, which may set a statement_timeout of their own. */
   readonly #unhurried = new WeakSet<Connection>();
   #begun = 0;
@@ -60,6 +64,8 @@ export class Pool {
   #onIdle: (() => void) | undefined;
   readonly #timings: Timings;
   readonly #silence: SilenceWatch | undefined;
+  readonly #abandonment: Abandonment;
+  readonly #looking: ReturnType<typeof setInterval>;
 
   /** `timings`: where this and other pools of the same server note how long things take. */
   constructor(url: string, options: SqlOptions, timings: Timings) {
@@ -70,6 +76,9 @@ export class Pool {
     this.#pipelineMax = isBouncer(url) ? 1 : (options.pipelineMax ?? pipelineMaxDefault);
     const { statementTimeout } = options;
     if (statementTimeout > 0) this.#silence = new SilenceWatch(statementTimeout, () => this.#hurried());
+    this.#abandonment = new Abandonment(this.#slots, timings.abandoned, () => this.#admitNext());
+    this.#looking = setInterval(() => this.#look(), lookMilliseconds);
+    this.#looking.unref();
   }
 
   /** Of the server that connections go to now. */
@@ -83,14 +92,17 @@ export class Pool {
     return { connections: this.#slots.size, running, waiting: this.#waiting.length, begun: this.#begun };
   }
 
-  /** Runs one statement on a connection that others may be using. Timed as `operation`, if the application asked for it. */
-  shared<T>(run: (connection: Connection) => Promise<T>, operation?: Operation): Promise<T> {
-    return this.#onAnyHost("shared", run, operation);
+  /**
+   * Runs one statement on a connection that others may be using. Timed as `operation`, if the application asked for it; it waits for a
+   * connection until its `owner` leaves.
+   */
+  shared<T>(run: (connection: Connection) => Promise<T>, operation?: Operation, owner?: Owner): Promise<T> {
+    return this.#onAnyHost("shared", run, operation, owner);
   }
 
   /** Runs `body` with a connection nobody else uses meanwhile. */
-  lent<T>(body: (connection: Connection) => Promise<T>, operation?: Operation): Promise<T> {
-    return this.#onAnyHost("lent", body, operation);
+  lent<T>(body: (connection: Connection) => Promise<T>, operation?: Operation, owner?: Owner): Promise<T> {
+    return this.#onAnyHost("lent", body, operation, owner);
   }
 
   /** Where the URL names several servers, what has not happened on one is tried on the next, once round. */
@@ -98,9 +110,10 @@ export class Pool {
     use: Use,
     run: (connection: Connection) => Promise<T>,
     operation: Operation | undefined,
+    owner: Owner | undefined,
   ): Promise<T> {
     for (let hosts = this.#hosts.urls.length; ; hosts--) {
-      const slot = this.#take(use) ?? (await this.#wait(use));
+      const slot = this.#take(use) ?? (await this.#wait(use, owner));
       const startedAt = performance.now();
       try {
         return await run(slot.connection);
@@ -160,6 +173,7 @@ export class Pool {
     this.#admitNext();
     await Promise.race([idle, deadline.promise]);
     clearTimeout(timer);
+    clearInterval(this.#looking);
     this.#silence?.stop();
     await Promise.all([...this.#slots].map((slot) => slot.connection.close(0)));
   }
@@ -201,7 +215,7 @@ export class Pool {
     return slot;
   }
 
-  #wait(use: Use): Promise<Slot> {
+  #wait(use: Use, owner: Owner | undefined): Promise<Slot> {
     if (this.#waiting.length >= waitingStatementsMax)
       throw this.#overloaded(`${waitingStatementsMax} statements wait already`);
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
@@ -213,10 +227,28 @@ export class Pool {
       reject(this.#overloaded(`none became free within ${milliseconds} ms`));
       this.#admitNext();
     }, milliseconds);
-    const waiter: Waiter = { use, timer, resolve, reject };
+    const waiter: Waiter = { use, owner, timer, resolve, reject };
     this.#waiting.push(waiter);
     promise.then(noteWait, noteWait);
     return promise;
+  }
+
+  #look(): void {
+    this.#abandonment.look();
+    if (this.#waiting.some(({ owner }) => owner?.left !== undefined)) this.#dismiss();
+  }
+
+  /** Whoever has left leaves the queue. */
+  #dismiss(): void {
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter(({ owner }) => owner?.left === undefined);
+    for (const { owner, timer, reject } of waiting) {
+      if (owner?.left === undefined) continue;
+      clearTimeout(timer);
+      reject(owner.left);
+      this.#timings.abandoned.unsent++;
+    }
+    this.#admitNext();
   }
 
   /** The head of the queue goes first, even when a statement behind it would fit: a transaction must not starve. */

@@ -6,7 +6,7 @@
 import type { Connection } from "./connection.ts";
 import type { Pool } from "./pool.ts";
 import { parseLsn, type Position } from "./position.ts";
-import type { Statement } from "./sql.ts";
+import type { Owner, Statement } from "./sql.ts";
 
 // The insert position covers a commit that is not flushed yet (synchronous_commit = off). The timeline is the first part of a segment's name.
 const statement: Statement = {
@@ -32,16 +32,16 @@ export class PrimaryPosition {
 
   /**
    * Sent behind a write on its own connection; undefined while another is on its way, then `now` after the write is cheaper, and through a
-   * PgBouncer, which takes one statement at a time.
+   * PgBouncer, which takes one statement at a time. `owner` is the write's: this must not keep it from being cancelled.
    */
-  behind(connection: Connection): Promise<Position> | undefined {
+  behind(connection: Connection, owner?: Owner): Promise<Position> | undefined {
     if (connection.isPooled) return undefined;
-    return this.#asking === undefined ? this.#ask(ask(connection)) : undefined;
+    return this.#asking === undefined ? this.#ask(ask(connection, owner)) : undefined;
   }
 
   /** A position that covers everything committed before this call. */
   now(): Promise<Position> {
-    if (this.#asking === undefined) return this.#ask(this.#pool.shared(ask));
+    if (this.#asking === undefined) return this.#ask(this.#pool.shared((connection) => ask(connection)));
     this.#next ??= this.#asking
       .catch(() => undefined)
       .then(() => {
@@ -61,8 +61,8 @@ export class PrimaryPosition {
   }
 }
 
-async function ask(connection: Connection): Promise<Position> {
-  const [row] = await connection.query<Row>(statement);
+async function ask(connection: Connection, owner?: Owner): Promise<Position> {
+  const [row] = await connection.query<Row>(statement, owner);
   const lsn = parseLsn(row!.lsn);
   if (lsn === undefined) throw new Error(`PostgreSQL said "${row!.lsn}", expected a log position such as 0/16B3748`);
   return { timeline: Number.parseInt(row!.timeline, 16), lsn };

@@ -6,6 +6,7 @@
  * unhandled; whatever is thrown is a SqlError (PostgreSQL refused the statement) or a ScaleError (it was not reached, or too busy).
  * Building statements from templates is not here: that is runtime/sql.ts.
  */
+import type { ScaleError } from "../../std/errors.ts";
 import { Database } from "./database.ts";
 import type { PoolCounts } from "./pool.ts";
 import type { Position } from "./position.ts";
@@ -37,6 +38,12 @@ export interface SqlSession extends SqlRunner {
   script(text: string): Promise<void>;
 }
 
+/** Who waits for a statement: a request, or a job. */
+export interface Owner {
+  /** Why it does not wait any more: thrown in place of a result. Undefined while it does. */
+  readonly left: ScaleError | undefined;
+}
+
 export type Isolation = "read committed" | "repeatable read" | "serializable";
 
 export interface TransactionOptions {
@@ -56,17 +63,18 @@ export interface ServerState extends PoolCounts {
 }
 
 export interface Sql extends SqlRunner {
-  /** On the primary. What `reader` reads afterwards shows what this wrote. */
-  query<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]>;
-  json(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>>;
+  /** On the primary. What `reader` reads afterwards shows what this wrote. As abandoned.ts says, once `owner` has left. */
+  query<R extends object = Row>(statement: Statement, reader?: Reader, owner?: Owner): Promise<R[]>;
+  json(statement: Statement, reader?: Reader, owner?: Owner): Promise<Uint8Array<ArrayBuffer>>;
   /** On a replica that shows all that `reader` must see, where there is one; tried once more elsewhere if the server goes away. */
-  read<R extends object = Row>(statement: Statement, reader?: Reader): Promise<R[]>;
-  readJson(statement: Statement, reader?: Reader): Promise<Uint8Array<ArrayBuffer>>;
+  read<R extends object = Row>(statement: Statement, reader?: Reader, owner?: Owner): Promise<R[]>;
+  readJson(statement: Statement, reader?: Reader, owner?: Owner): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Runs `body` in a transaction on one connection and commits. A failed statement fails the transaction, caught by the body or
-   * not. Serialization failures and deadlocks run the body again, after a pause with jitter.
+   * not. Serialization failures and deadlocks run the body again, after a pause with jitter. It is rolled back when `owner` leaves while
+   * one of its statements runs.
    */
-  tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions, reader?: Reader): Promise<T>;
+  tx<T>(body: (tx: SqlSession) => Promise<T>, options?: TransactionOptions, reader?: Reader, owner?: Owner): Promise<T>;
   /** Runs `body` on a connection of its own, outside a transaction, and closes it afterwards with all its state. Refused through a PgBouncer. */
   session<T>(body: (session: SqlSession) => Promise<T>): Promise<T>;
   /** Where the primary's log ends now: whoever has passed it shows everything committed before the call. */

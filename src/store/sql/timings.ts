@@ -1,5 +1,6 @@
-/** How long statements of one server took and waited, in plain numbers that statements observe into. Publishing them is runtime/sql_metrics.ts. */
+/** How long statements of one server took and waited, and how those ended that nobody waited for, in plain numbers that statements observe into. Publishing them is runtime/sql_metrics.ts. */
 import { Histogram } from "../../std/histogram.ts";
+import type { AbandonedCounts } from "./abandoned.ts";
 
 /** What the application asked for; a tx lasts from its BEGIN to its end, over all that its body does. */
 export type Operation = "read" | "write" | "tx";
@@ -10,4 +11,5 @@ export class Timings {
   readonly tx = new Histogram();
   /** For a connection, of those that had to. */
   readonly wait = new Histogram();
+  readonly abandoned: AbandonedCounts = { unsent: 0, dropped: 0, cancelled: 0, closed: 0 };
 }

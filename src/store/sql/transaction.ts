@@ -4,6 +4,8 @@
  *     open ── body returned, no statement failed ──▶ COMMIT ──▶ over
  *       └──── body threw, or a statement failed ───▶ ROLLBACK ─▶ over, or once more (40001, 40P01)
  *
+ * A statement whose owner leaves has failed (abandoned.ts).
+ *
  * Invariant: a body that returns has committed everything or it is told otherwise; after `over` no statement is accepted.
  */
 import { fullJitter } from "../../std/backoff.ts";
@@ -12,7 +14,7 @@ import { handled } from "../../std/handled.ts";
 import type { Connection } from "./connection.ts";
 import { asksForRetry, isLost, isNotPrimary, SqlError } from "./errors.ts";
 import type { Pool } from "./pool.ts";
-import type { Isolation, Row, SqlSession, Statement, TransactionOptions } from "./sql.ts";
+import type { Isolation, Owner, Row, SqlSession, Statement, TransactionOptions } from "./sql.ts";
 
 const attemptsDefault = 3;
 const pauseBaseMilliseconds = 10;
@@ -29,6 +31,7 @@ export async function transaction<T>(
   body: (tx: SqlSession) => Promise<T>,
   options: TransactionOptions = {},
   onCommit: (connection: Connection) => void = () => undefined,
+  owner?: Owner,
 ): Promise<T> {
   const { isolation, attempts = attemptsDefault, idempotent = false } = options;
   const opening = isolation === undefined ? "begin" : begin[isolation];
@@ -37,7 +40,15 @@ export async function transaction<T>(
   for (let attempt = 1; ; attempt++) {
     let used: Connection | undefined;
     try {
-      return await pool.lent((connection) => once((used = connection), opening, body, onCommit), "tx");
+      return await pool.lent(
+        async (connection) => {
+          used = connection;
+          await connection.begin(opening);
+          return once(new Transaction(connection, owner), body, onCommit);
+        },
+        "tx",
+        owner,
+      );
     } catch (error) {
       if (attempt >= attempts || !mayRunAgain(error, used?.hasOpened === true, idempotent)) throw error;
       await Bun.sleep(fullJitter(attempt, pauseBaseMilliseconds, pauseMaxMilliseconds));
@@ -55,13 +66,10 @@ function mayRunAgain(error: unknown, wasConnected: boolean, idempotent: boolean)
 }
 
 async function once<T>(
-  connection: Connection,
-  opening: string,
+  tx: Transaction,
   body: (tx: SqlSession) => Promise<T>,
   onCommit: (connection: Connection) => void,
 ): Promise<T> {
-  await connection.begin(opening);
-  const tx = new Transaction(connection);
   try {
     const result = await body(tx);
     await tx.commit(onCommit);
@@ -81,26 +89,31 @@ class Transaction implements SqlSession {
   /** The first statement that failed; PostgreSQL ignores every later one until the end. */
   failure: Error | undefined;
   readonly #connection: Connection;
+  readonly #owner: Owner | undefined;
   #over = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, owner: Owner | undefined) {
     this.#connection = connection;
+    this.#owner = owner;
   }
 
   query<R extends object = Row>(statement: Statement): Promise<R[]> {
-    return this.#next(() => this.#connection.query<R>(statement));
+    return this.#next(() => this.#connection.query<R>(statement, this.#owner));
   }
 
   json(statement: Statement): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#next(() => this.#connection.json(statement));
+    return this.#next(() => this.#connection.json(statement, this.#owner));
   }
 
   script(text: string): Promise<void> {
     return this.#next(() => this.#connection.script(text));
   }
 
-  /** `onCommit` is called when COMMIT has been sent: what it sends on the connection runs right behind it. */
+  /**
+   * `onCommit` is called when COMMIT has been sent: what it sends on the connection runs right behind it. A COMMIT has no owner: one that were
+   * cancelled might have happened all the same (waiting for a standby, it has), and nobody could say.
+   */
   async commit(onCommit: (connection: Connection) => void): Promise<void> {
     this.#over = true;
     await this.#last;
