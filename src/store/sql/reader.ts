@@ -5,10 +5,14 @@
  * Invariant: the floor only rises. What a reader has been shown, by a replica or by the primary, is at or below its floor, or on the
  * replica it is pinned to.
  */
+import { withDeadline } from "../../std/deadline.ts";
 import { later, type Position } from "./position.ts";
 
 /** No replica has passed it: the primary serves. For a write whose position nobody could tell. */
 export const beyondAllReplicas: Position = { timeline: 0, lsn: 0n };
+
+/** A primary that has answered a write and then says nothing must not hold the response to it. */
+const positionWaitMs = 1_000;
 
 export class Reader {
   /** Chooses the replica, the same for each read with this key; without it reads are spread by load. */
@@ -27,9 +31,9 @@ export class Reader {
     this.pin = known.pin;
   }
 
-  /** Must see everything up to a position that is on its way. */
+  /** Must see everything up to a position that is on its way; the primary serves where it does not come. */
   mustSee(position: Promise<Position>): void {
-    const raised = position.then(
+    const raised = withDeadline(position, positionWaitMs, () => new Error("no position in time")).then(
       (known) => this.#raise(known),
       () => this.#raise(beyondAllReplicas),
     );
