@@ -177,7 +177,10 @@ describe("of several processes", () => {
     const foreign = await fetch(`${pair.adminUrl}/jobs/queues`, { headers: { host: "evil.example" } });
     expect(foreign.status).toBe(403);
     const nothing = await fetch(`${pair.adminUrl}/nothing`);
-    expect([nothing.status, await nothing.text()]).toEqual([404, "admin listener: /healthz /readyz /metrics /jobs /statements\n"]);
+    expect([nothing.status, await nothing.text()]).toEqual([
+      404,
+      "admin listener: /healthz /readyz /metrics /jobs /statements\n",
+    ]);
   });
 
   browserTest("the page is the same", async () => {

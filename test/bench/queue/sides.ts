@@ -59,6 +59,8 @@ export const sqlite: Side = {
   url: (ground) => `file:${pathOf(ground)}`,
   left: (ground) => {
     using database = new Database(pathOf(ground), { readonly: true });
+    // A worker that has just started may be bringing the file back to order.
+    database.run("PRAGMA busy_timeout = 5000");
     const text = "SELECT coalesce(sum(jobs), 0) AS jobs FROM queue_depth WHERE state IN ('available', 'running')";
     return database.query<{ jobs: number }, []>(text).get()!.jobs;
   },
