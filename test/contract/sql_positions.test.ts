@@ -55,6 +55,20 @@ async function serverOf(sql: Sql, reader: Reader): Promise<number> {
   return row!.port;
 }
 
+/** Runs `body` while the replica that `sql` reads from stays where it is, until it is resumed. */
+async function whileBehind(sql: Sql, body: (resume: () => Promise<unknown>) => Promise<void>): Promise<void> {
+  const direct = openSql(replica.url, { applicationName: "direct", poolMax: 1, statementTimeout: 0 });
+  const resume = () => direct.query(q`select pg_wal_replay_resume()`);
+  await eventually(async () => (await serverOf(sql, new Reader())) === replica.port);
+  await direct.query(q`select pg_wal_replay_pause()`);
+  try {
+    await body(resume);
+  } finally {
+    await resume();
+    await direct.close();
+  }
+}
+
 test("the primary is asked for its position once for each write alone, and once for many writes under load", async () => {
   await using sql = opened();
   await sql.query(q`insert into rows values (0, 0)`);
@@ -76,10 +90,7 @@ test("the primary is asked for its position once for each write alone, and once 
 
 test("a client that is moved to another replica reads from the primary until that has passed where the primary was then", async () => {
   await using sql = opened();
-  const direct = openSql(replica.url, { applicationName: "direct", poolMax: 1, statementTimeout: 0 });
-  await eventually(async () => (await serverOf(sql, new Reader())) === replica.port);
-  await direct.query(q`select pg_wal_replay_pause()`);
-  try {
+  await whileBehind(sql, async (resume) => {
     // Others write; this client has seen it on the replica it was on, and has nothing to show for it but that.
     await admin.query(q`insert into rows values (1, 1)`);
     const moved = new Reader({ key: "ada", pin: "the one before" });
@@ -87,20 +98,14 @@ test("a client that is moved to another replica reads from the primary until tha
     expect(await serverOf(sql, moved)).toBe(primary.port);
     // Who was never elsewhere has nothing to wait for.
     expect(await serverOf(sql, new Reader({ key: "ada" }))).toBe(replica.port);
-    await direct.query(q`select pg_wal_replay_resume()`);
+    await resume();
     await eventually(async () => (await serverOf(sql, moved)) === replica.port);
-  } finally {
-    await direct.query(q`select pg_wal_replay_resume()`);
-    await direct.close();
-  }
+  });
 });
 
 test("what a client has written binds its reads until its token is over", async () => {
   await using sql = opened();
-  const direct = openSql(replica.url, { applicationName: "direct", poolMax: 1, statementTimeout: 0 });
-  await eventually(async () => (await serverOf(sql, new Reader())) === replica.port);
-  await direct.query(q`select pg_wal_replay_pause()`);
-  try {
+  await whileBehind(sql, async () => {
     const writing = new Consistency(undefined, true);
     await sql.query(q`insert into rows values (2, 0)`, writing.reader(sql));
     const token = await writing.token();
@@ -110,11 +115,7 @@ test("what a client has written binds its reads until its token is over", async 
     expect(await reading()).toBe(primary.port);
     setSystemTime(Date.now() + 3_000);
     expect(await reading()).toBe(replica.port);
-  } finally {
-    setSystemTime();
-    await direct.query(q`select pg_wal_replay_resume()`);
-    await direct.close();
-  }
+  }).finally(() => setSystemTime());
 });
 
 test("reads that no replica may serve take at most half the pool's connections to the primary besides, and writes find theirs", async () => {
